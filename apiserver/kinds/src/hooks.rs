@@ -1,0 +1,75 @@
+//! Hooks: the pure functions of a kind. No clock, no I/O, no randomness: what they need arrives in [`Context`].
+//!
+//! The verbs call them in the order of kube-apiserver's registry: `default` (after decoding and on reads from
+//! storage), `prepare_*`, mutating admission, `validate_*`, validating admission, store.
+
+use serde_json::Value;
+
+use crate::field::Errors;
+
+/// What a hook may know about the request, besides the objects.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Context<'a> {
+    /// `""` for the main resource, else the subresource that is written (`"status"`, `"finalize"`…).
+    pub subresource: &'a str,
+    /// The requesting user's name, for kinds that record it (CertificateSigningRequest).
+    pub user: &'a str,
+    pub groups: &'a [String],
+    pub uid: &'a str,
+    /// RFC 3339 seconds, UTC.
+    pub now: &'a str,
+}
+
+/// The row of one column of a Table.
+#[derive(Clone, Copy, Debug)]
+pub struct Column {
+    pub name: &'static str,
+    /// `string`, `integer`, `number`, `boolean`, `date`
+    pub kind: &'static str,
+    /// `name` for the name column, else usually empty.
+    pub format: &'static str,
+    pub description: &'static str,
+    /// 0 is shown always, 1 with `-o wide`.
+    pub priority: i32,
+}
+
+/// How a kind prints itself as a Table.
+#[derive(Clone, Copy)]
+pub struct TablePrinter {
+    pub columns: &'static [Column],
+    /// The cells of one object, in column order. `now_unix`: seconds, for ages.
+    pub cells: fn(object: &Value, now_unix: i64) -> Vec<Value>,
+}
+
+/// The hooks of one kind; `None` means that there is nothing to do.
+#[derive(Clone, Copy)]
+pub struct Hooks {
+    /// Fills in defaults. Idempotent. Applied to requests and to objects read from storage.
+    pub default: Option<fn(&mut Value)>,
+    /// Clears what a client may not set at creation (status, for most kinds) and sets what the server sets.
+    pub prepare_create: Option<fn(&mut Value, &Context)>,
+    /// Carries over from `old` what this request may not change. Called for subresources too (`Context::subresource`).
+    pub prepare_update: Option<fn(&mut Value, &Value, &Context)>,
+    pub validate_create: Option<fn(&Value, &Context) -> Errors>,
+    /// `(new, old)`
+    pub validate_update: Option<fn(&Value, &Value, &Context) -> Errors>,
+    /// Texts of `Warning:` headers. `(new, old)`
+    pub warnings: Option<fn(&Value, Option<&Value>) -> Vec<String>>,
+    pub table: Option<TablePrinter>,
+    /// Which names are legal, as a function from the name (and whether it is a generateName prefix) to complaints.
+    pub name: fn(&str, bool) -> Vec<String>,
+}
+
+impl Hooks {
+    /// No hook; names are DNS subdomains.
+    pub const NONE: Hooks = Hooks {
+        default: None,
+        prepare_create: None,
+        prepare_update: None,
+        validate_create: None,
+        validate_update: None,
+        warnings: None,
+        table: None,
+        name: crate::field::name_is_dns_subdomain,
+    };
+}

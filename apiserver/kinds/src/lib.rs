@@ -1,0 +1,11 @@
+//! Built-in kinds as data: one row each, plus hooks that are pure functions on an object.
+//!
+//! Routes, discovery, OpenAPI, storage keys, tables and the per-kind tests are all read from these rows. A
+//! CustomResourceDefinition becomes the same runtime [`Kind`](kind::Kind): no verb asks where a kind came from.
+
+pub mod builtin;
+pub mod field;
+pub mod hooks;
+pub mod kind;
+pub mod registry;
+pub mod row;

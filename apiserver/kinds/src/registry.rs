@@ -1,0 +1,1 @@
+//! The set of kinds that are served, by group, version and resource.
