@@ -3,6 +3,8 @@
 //! The verbs call them in the order of kube-apiserver's registry: `default` (after decoding and on reads from
 //! storage), `prepare_*`, mutating admission, `validate_*`, validating admission, store.
 
+use std::borrow::Cow;
+
 use serde_json::Value;
 
 use crate::field::Errors;
@@ -20,7 +22,7 @@ pub struct Context<'a> {
     pub now: &'a str,
 }
 
-/// The row of one column of a Table.
+/// One column of a Table.
 #[derive(Clone, Copy, Debug)]
 pub struct Column {
     pub name: &'static str,
@@ -28,9 +30,28 @@ pub struct Column {
     pub kind: &'static str,
     /// `name` for the name column, else usually empty.
     pub format: &'static str,
-    pub description: &'static str,
+    pub doc: Doc,
     /// 0 is shown always, 1 with `-o wide`.
     pub priority: i32,
+}
+
+/// Where the description of a column comes from. Read it with [`Column::description`].
+#[derive(Clone, Copy, Debug)]
+pub enum Doc {
+    /// A text of the printer's own.
+    Text(&'static str),
+    /// The description of a field of a published type: `("io.k8s.api.core.v1.ServiceSpec", "type")`.
+    Field(&'static str, &'static str),
+}
+
+impl Column {
+    /// The text that a Table's `columnDefinitions` carry.
+    pub fn description(&self) -> Cow<'static, str> {
+        match self.doc {
+            Doc::Text(text) => Cow::Borrowed(text),
+            Doc::Field(_, _) => Cow::Borrowed(""),
+        }
+    }
 }
 
 /// How a kind prints itself as a Table.
@@ -53,6 +74,10 @@ pub struct Hooks {
     pub validate_create: Option<fn(&Value, &Context) -> Errors>,
     /// `(new, old)`
     pub validate_update: Option<fn(&Value, &Value, &Context) -> Errors>,
+    /// From the stored version to this one (HPA v2 to v1, core Event to events.k8s.io), in place.
+    pub from_storage: Option<fn(&mut Value)>,
+    /// From this version to the stored one, in place. Objects are validated in their own version, before this.
+    pub to_storage: Option<fn(&mut Value)>,
     /// Texts of `Warning:` headers. `(new, old)`
     pub warnings: Option<fn(&Value, Option<&Value>) -> Vec<String>>,
     pub table: Option<TablePrinter>,
@@ -68,6 +93,8 @@ impl Hooks {
         prepare_update: None,
         validate_create: None,
         validate_update: None,
+        from_storage: None,
+        to_storage: None,
         warnings: None,
         table: None,
         name: crate::field::name_is_dns_subdomain,
