@@ -1,0 +1,3 @@
+//! Service addresses and node ports: allocated in the transaction that writes the Service.
+
+pub mod range;
