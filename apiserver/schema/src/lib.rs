@@ -2,12 +2,18 @@
 //!
 //! A compact catalog describes every built-in type; a CRD's OpenAPI schema compiles into the same model.
 
+pub mod catalog;
+pub mod codec;
+pub mod model;
 pub mod names;
+pub mod openapi;
 pub mod patch;
 pub mod quantity;
 pub mod selector;
 pub mod time;
 pub mod yaml;
 
-/// A type of the model: an object with fields, a list, a map or a scalar.
-pub struct Schema {}
+pub use catalog::{Catalog, catalog};
+pub use model::{
+    AnyKind, Field, List, ListType, Map, MapType, Node, Object, Omit, PatchStrategy, ScalarKind, Schema,
+};

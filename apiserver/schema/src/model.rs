@@ -1,0 +1,364 @@
+//! The type model: what a value of a Kubernetes type looks like, how Go decodes and prints it, how patches merge it.
+
+use std::borrow::Cow;
+use std::sync::Arc;
+
+use serde_json::Value;
+
+/// Text that is borrowed from the catalog for a built-in type and owned for a custom one.
+pub type Text = Cow<'static, str>;
+
+/// A type: a node of the graph that an object's fields, a list's items and a map's values lead through.
+///
+/// Always handled as `Arc<Schema>`; cloning the handle is one reference count.
+#[derive(Debug)]
+pub struct Schema {
+    pub(crate) node: Node,
+    /// The type as Go prints it in decoding errors: `v1.ObjectMeta`, `[]v1.Container`, `map[string]string`, `int32`.
+    pub(crate) go_type: Text,
+    /// The values allowed by the published schema; empty when any is.
+    pub(crate) enum_values: Box<[Text]>,
+}
+
+/// What kind of value a [`Schema`] describes.
+#[derive(Debug)]
+pub enum Node {
+    /// A struct: named fields, in the order in which Go declares (and prints) them.
+    Object(Object),
+    /// A list of items of one type.
+    List(List),
+    /// A map from strings to values of one type.
+    Map(Map),
+    /// A string, number, boolean or one of the types that travel as a string.
+    Scalar(ScalarKind),
+    /// `intstr.IntOrString`: an `int32` or a string.
+    IntOrString,
+    /// A value that is kept as it is.
+    Any(AnyKind),
+}
+
+/// The scalar types.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum ScalarKind {
+    String,
+    Bool,
+    Int32,
+    Int64,
+    Float64,
+    /// `[]byte`: base64 in JSON.
+    Bytes,
+    /// `metav1.Time`: RFC 3339, printed in UTC with whole seconds.
+    Time,
+    /// `metav1.MicroTime`: RFC 3339 with exactly six fraction digits.
+    MicroTime,
+    /// `metav1.Duration`: Go's notation, `1h2m3s`.
+    Duration,
+    /// `resource.Quantity`, printed in canonical form.
+    Quantity,
+}
+
+/// The kinds of value without a fixed shape.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum AnyKind {
+    /// Any JSON value (apiextensions `JSON`, or a custom resource's schemaless value).
+    Json,
+    /// `runtime.RawExtension`: usually an object.
+    RawExtension,
+    /// `metav1.FieldsV1`: an object in the field-set notation.
+    FieldsV1,
+}
+
+/// A struct type.
+#[derive(Debug)]
+pub struct Object {
+    /// The OpenAPI definition: `io.k8s.api.core.v1.Pod`; empty for an inline type of a custom resource.
+    pub(crate) name: Text,
+    /// Declaration order.
+    pub(crate) fields: Box<[Field]>,
+    /// Indices into `fields`, sorted by field name.
+    pub(crate) by_name: Box<[u16]>,
+    pub(crate) map_type: MapType,
+    pub(crate) preserve_unknown_fields: bool,
+    pub(crate) embedded_resource: bool,
+    /// `group`, `version`, `kind` under which the type is served; empty for a part of others.
+    pub(crate) kinds: Box<[(Text, Text, Text)]>,
+}
+
+/// A list type.
+#[derive(Debug)]
+pub struct List {
+    pub(crate) items: TypeRef,
+    pub(crate) list_type: ListType,
+    pub(crate) map_keys: Box<[Text]>,
+    /// The items are pointers in Go: `null` items survive.
+    pub(crate) pointer_items: bool,
+}
+
+/// A map type with string keys.
+#[derive(Debug)]
+pub struct Map {
+    pub(crate) values: TypeRef,
+    pub(crate) map_type: MapType,
+}
+
+/// `x-kubernetes-list-type`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum ListType {
+    #[default]
+    Atomic,
+    /// Unique scalars.
+    Set,
+    /// Objects keyed by [`List::map_keys`].
+    Map,
+}
+
+/// `x-kubernetes-map-type`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum MapType {
+    #[default]
+    Granular,
+    /// Replaced as a whole by server-side apply.
+    Atomic,
+}
+
+/// How a strategic merge patch treats a field: the Go tag `patchStrategy`, a set of words.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct PatchStrategy {
+    /// Lists merge by [`Field::patch_merge_key`] (scalars: as a set) instead of being replaced.
+    pub merge: bool,
+    /// The patch lists in `$retainKeys` all keys that stay.
+    pub retain_keys: bool,
+    /// A map or struct is replaced as a whole.
+    pub replace: bool,
+}
+
+/// When Go leaves a field out of JSON.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Omit {
+    /// Never: an unset value is printed as `""`, `0`, `false`, `null` or `{…}`.
+    Never,
+    /// `omitempty`: `""`, `0`, `false`, `null`, `[]` and `{}` of maps are left out; a struct is not.
+    Empty,
+    /// `omitzero`: as [`Omit::Empty`], and a struct whose fields are all unset is left out too.
+    Zero,
+}
+
+/// A field of an [`Object`].
+#[derive(Debug)]
+pub struct Field {
+    pub(crate) name: Text,
+    pub(crate) schema: TypeRef,
+    pub(crate) omit: Omit,
+    pub(crate) pointer: bool,
+    pub(crate) required: bool,
+    pub(crate) map_type: MapType,
+    pub(crate) patch_strategy: PatchStrategy,
+    pub(crate) patch_merge_key: Option<Text>,
+    pub(crate) default: Option<Value>,
+    pub(crate) proto_number: u32,
+}
+
+/// A type by handle, or by its number in the catalog (which lets types be recursive and be built on first use).
+#[derive(Debug, Clone)]
+pub(crate) enum TypeRef {
+    Inline(Arc<Schema>),
+    Catalog(u16),
+}
+
+impl TypeRef {
+    pub(crate) fn resolve(&self) -> &Arc<Schema> {
+        match self {
+            TypeRef::Inline(schema) => schema,
+            TypeRef::Catalog(number) => crate::catalog::catalog().by_number(*number),
+        }
+    }
+}
+
+impl Schema {
+    /// The kind of node.
+    pub fn node(&self) -> &Node {
+        &self.node
+    }
+
+    /// The type's name in Go's error messages.
+    pub fn go_type(&self) -> &str {
+        &self.go_type
+    }
+
+    /// The values that the published schema allows; empty when it does not limit them.
+    pub fn enum_values(&self) -> &[Text] {
+        &self.enum_values
+    }
+
+    /// The struct, if it is one.
+    pub fn as_object(&self) -> Option<&Object> {
+        match &self.node {
+            Node::Object(object) => Some(object),
+            _ => None,
+        }
+    }
+
+    /// The list, if it is one.
+    pub fn as_list(&self) -> Option<&List> {
+        match &self.node {
+            Node::List(list) => Some(list),
+            _ => None,
+        }
+    }
+
+    /// The map, if it is one.
+    pub fn as_map(&self) -> Option<&Map> {
+        match &self.node {
+            Node::Map(map) => Some(map),
+            _ => None,
+        }
+    }
+
+    /// The field `name` of a struct.
+    pub fn field(&self, name: &str) -> Option<&Field> {
+        self.as_object()?.field(name)
+    }
+
+    /// The schema at a path of field names, through list items and map values where the path says `*`.
+    pub fn at(self: &Arc<Self>, path: &[&str]) -> Option<Arc<Schema>> {
+        let mut schema = self;
+        for step in path {
+            schema = match schema.node() {
+                Node::Object(object) => object.field(step)?.schema(),
+                Node::List(list) if *step == "*" => list.items(),
+                Node::Map(map) => map.values(),
+                _ => return None,
+            };
+        }
+        Some(schema.clone())
+    }
+}
+
+impl Object {
+    /// The name of the OpenAPI definition; empty for an inline type.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The fields in the order of the Go type.
+    pub fn fields(&self) -> &[Field] {
+        &self.fields
+    }
+
+    /// The field `name`.
+    pub fn field(&self, name: &str) -> Option<&Field> {
+        self.position(name).map(|at| &self.fields[at])
+    }
+
+    /// Where the field `name` is in [`Object::fields`].
+    pub(crate) fn position(&self, name: &str) -> Option<usize> {
+        let found = self.by_name.binary_search_by(|&at| (*self.fields[at as usize].name).cmp(name));
+        found.ok().map(|at| self.by_name[at] as usize)
+    }
+
+    /// Whether server-side apply merges the struct field by field.
+    pub fn map_type(&self) -> MapType {
+        self.map_type
+    }
+
+    /// A custom resource's `x-kubernetes-preserve-unknown-fields`: unknown fields are kept, not pruned.
+    pub fn preserve_unknown_fields(&self) -> bool {
+        self.preserve_unknown_fields
+    }
+
+    /// A custom resource's `x-kubernetes-embedded-resource`: has `apiVersion`, `kind` and `metadata`.
+    pub fn embedded_resource(&self) -> bool {
+        self.embedded_resource
+    }
+
+    /// Under which group, version and kind the type is served (several for `DeleteOptions` and the like).
+    pub fn kinds(&self) -> &[(Text, Text, Text)] {
+        &self.kinds
+    }
+}
+
+impl List {
+    /// The type of the items.
+    pub fn items(&self) -> &Arc<Schema> {
+        self.items.resolve()
+    }
+
+    /// How server-side apply merges the list.
+    pub fn list_type(&self) -> ListType {
+        self.list_type
+    }
+
+    /// The fields that identify an item of a [`ListType::Map`] list.
+    pub fn map_keys(&self) -> &[Text] {
+        &self.map_keys
+    }
+}
+
+impl Map {
+    /// The type of the values.
+    pub fn values(&self) -> &Arc<Schema> {
+        self.values.resolve()
+    }
+
+    /// Whether server-side apply merges the map key by key.
+    pub fn map_type(&self) -> MapType {
+        self.map_type
+    }
+}
+
+impl Field {
+    /// The name in JSON.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The type of the field.
+    pub fn schema(&self) -> &Arc<Schema> {
+        self.schema.resolve()
+    }
+
+    /// When Go leaves the field out.
+    pub fn omit(&self) -> Omit {
+        self.omit
+    }
+
+    /// A pointer in Go: an explicit `""`, `0`, `false` or `{}` is kept apart from unset.
+    pub fn pointer(&self) -> bool {
+        self.pointer
+    }
+
+    /// Listed as required in the published schema.
+    pub fn required(&self) -> bool {
+        self.required
+    }
+
+    /// `x-kubernetes-map-type` of the field, or of its type.
+    pub fn map_type(&self) -> MapType {
+        match (self.map_type, self.schema().node()) {
+            (MapType::Atomic, _) => MapType::Atomic,
+            (_, Node::Object(object)) => object.map_type,
+            (_, Node::Map(map)) => map.map_type,
+            _ => MapType::Granular,
+        }
+    }
+
+    /// The Go tag `patchStrategy`.
+    pub fn patch_strategy(&self) -> PatchStrategy {
+        self.patch_strategy
+    }
+
+    /// The Go tag `patchMergeKey`.
+    pub fn patch_merge_key(&self) -> Option<&str> {
+        self.patch_merge_key.as_deref()
+    }
+
+    /// The default in the published schema.
+    pub fn default(&self) -> Option<&Value> {
+        self.default.as_ref()
+    }
+
+    /// The field's number in protobuf; 0 when it has none.
+    pub fn proto_number(&self) -> u32 {
+        self.proto_number
+    }
+}
