@@ -1,0 +1,3 @@
+//! The wire between members: protobuf over gRPC.
+
+pub mod server;
