@@ -1,3 +1,28 @@
 //! A front-end's view of the store: transactions and fences over gRPC, a snapshot cache, watches.
 //!
 //! Knows keys and bytes, and of an object only what lists and watches select on; kinds stay outside.
+//!
+//! - [`Store`]: fences, transactions, the registered resources. Cheap to clone.
+//! - [`Resource`]: every current object of one key prefix, in memory; snapshots and watches of it.
+//! - [`value`]: the stored format (`docs/architecture.md`, "Values").
+
+mod apply;
+mod error;
+mod memory;
+mod object;
+mod ordered;
+mod remote;
+mod resource;
+mod snapshot;
+mod store;
+mod txn;
+pub mod value;
+
+pub use error::StoreError;
+pub use memory::Memory;
+pub use object::{Labels, Object};
+pub use remote::connect::{Config, Connect, ConnectError, TlsFiles, endpoint};
+pub use resource::{Field, Resource, ResourceSpec};
+pub use snapshot::{Snapshot, SnapshotError};
+pub use store::Store;
+pub use txn::{CommitOutcome, Expect, Txn};
