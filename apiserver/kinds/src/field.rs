@@ -68,6 +68,11 @@ impl FieldError {
         Self::plain(ErrorKind::Invalid, field, &format!("Invalid value: {}", show(value)), detail)
     }
 
+    /// As [`FieldError::invalid`], for a value that is shown in a form of its own (a struct in Go's order).
+    pub fn invalid_shown(field: impl Into<String>, shown: &str, detail: &str) -> Self {
+        Self::plain(ErrorKind::Invalid, field, &format!("Invalid value: {shown}"), detail)
+    }
+
     pub fn duplicate(field: impl Into<String>, value: &Value) -> Self {
         Self::plain(ErrorKind::Duplicate, field, &format!("Duplicate value: {}", show(value)), "")
     }
@@ -88,7 +93,12 @@ impl FieldError {
 
     pub fn too_many(field: impl Into<String>, actual: usize, max: usize) -> Self {
         let noun = if max == 1 { "item" } else { "items" };
-        Self::plain(ErrorKind::TooMany, field, &format!("Too many: {actual}"), &format!("must have at most {max} {noun}"))
+        Self::plain(
+            ErrorKind::TooMany,
+            field,
+            &format!("Too many: {actual}"),
+            &format!("must have at most {max} {noun}"),
+        )
     }
 
     fn plain(kind: ErrorKind, field: impl Into<String>, head: &str, detail: &str) -> Self {

@@ -1,7 +1,8 @@
 //! Hooks: the pure functions of a kind. No clock, no I/O, no randomness: what they need arrives in [`Context`].
 //!
-//! The verbs call them in the order of kube-apiserver's registry: `default` (after decoding and on reads from
-//! storage), `prepare_*`, mutating admission, `validate_*`, validating admission, store.
+//! The verbs call them through the methods of [`Kind`](crate::kind::Kind), which add what all kinds have in common
+//! (metadata, status, generation), in the order of kube-apiserver's registry: `default` (after decoding and on reads
+//! from storage), `prepare_*`, mutating admission, `validate_*`, validating admission, store.
 
 use std::borrow::Cow;
 
@@ -71,6 +72,11 @@ pub struct Hooks {
     pub prepare_create: Option<fn(&mut Value, &Context)>,
     /// Carries over from `old` what this request may not change. Called for subresources too (`Context::subresource`).
     pub prepare_update: Option<fn(&mut Value, &Value, &Context)>,
+    /// The status in a create request is kept (Node).
+    pub keeps_status: bool,
+    /// Whether `metadata.generation` must grow, `(new, old)`; `None`: if `spec` differs. Only asked where the row says
+    /// `generation`.
+    pub desired_state_changed: Option<fn(&Value, &Value) -> bool>,
     pub validate_create: Option<fn(&Value, &Context) -> Errors>,
     /// `(new, old)`
     pub validate_update: Option<fn(&Value, &Value, &Context) -> Errors>,
@@ -91,6 +97,8 @@ impl Hooks {
         default: None,
         prepare_create: None,
         prepare_update: None,
+        keeps_status: false,
+        desired_state_changed: None,
         validate_create: None,
         validate_update: None,
         from_storage: None,

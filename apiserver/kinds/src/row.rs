@@ -12,6 +12,13 @@ pub enum Scope {
 /// The verbs of a resource, as discovery lists them (alphabetical).
 pub const ALL_VERBS: &[&str] = &["create", "delete", "deletecollection", "get", "list", "patch", "update", "watch"];
 
+/// The verbs of a subresource that is read and written like its parent.
+pub const GET_PATCH_UPDATE: &[&str] = &["get", "patch", "update"];
+/// The verbs of a streaming subresource, which opens with GET (WebSocket) or POST (SPDY).
+pub const CREATE_GET: &[&str] = &["create", "get"];
+/// The verbs of an HTTP proxy: every method.
+pub const PROXY_VERBS: &[&str] = &["create", "delete", "get", "patch", "update"];
+
 /// One subresource of a kind, as discovery lists it.
 #[derive(Clone, Copy, Debug)]
 pub struct Subresource {
@@ -22,6 +29,17 @@ pub struct Subresource {
     pub verbs: &'static [&'static str],
     /// What it does. Data for the verbs; a subresource with its own protocol is `Connect`.
     pub role: SubresourceRole,
+}
+
+impl Subresource {
+    pub const STATUS: Subresource =
+        Subresource { name: "status", kind: None, verbs: GET_PATCH_UPDATE, role: SubresourceRole::Status };
+    pub const SCALE: Subresource = Subresource {
+        name: "scale",
+        kind: Some(("autoscaling", "v1", "Scale")),
+        verbs: GET_PATCH_UPDATE,
+        role: SubresourceRole::Scale,
+    };
 }
 
 /// How the verb handlers treat a subresource.
@@ -37,6 +55,17 @@ pub enum SubresourceRole {
     Action,
     /// Proxied to a node or a pod (exec, attach, log, portforward, proxy).
     Connect,
+}
+
+/// What a DELETE without a propagation policy does to dependents.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DefaultDelete {
+    /// The garbage collector removes them later.
+    Background,
+    /// They stay, without their owner (finalizer `orphan`).
+    Orphan,
+    /// The kind knows no garbage collection: orphaning finalizers are never added.
+    Unsupported,
 }
 
 /// One built-in kind.
@@ -60,12 +89,13 @@ pub struct KindRow {
     pub storage: Option<(&'static str, &'static str, &'static str)>,
     /// Selectable besides metadata.name and metadata.namespace.
     pub fields: &'static [SelectableField],
-    /// Whether `metadata.generation` is maintained.
+    /// Whether `metadata.generation` is maintained (by `Kind::prepare_create` and `prepare_update`).
     pub generation: bool,
     /// PUT of an absent object creates it.
     pub create_on_update: bool,
     /// PUT without a resourceVersion is allowed.
     pub unconditional_update: bool,
+    pub default_delete: DefaultDelete,
     pub hooks: Hooks,
 }
 
@@ -97,9 +127,38 @@ impl KindRow {
         generation: false,
         create_on_update: false,
         unconditional_update: true,
+        default_delete: DefaultDelete::Background,
         hooks: Hooks::NONE,
     };
 
     /// As `NAMESPACED`, cluster-scoped.
     pub const CLUSTER: KindRow = KindRow { scope: Scope::Cluster, ..Self::NAMESPACED };
+
+    /// `"v1"`, `"apps/v1"`
+    pub fn api_version(&self) -> String {
+        if self.group.is_empty() { self.version.to_owned() } else { format!("{}/{}", self.group, self.version) }
+    }
+
+    /// The kind of a list of these: `PodList`.
+    pub fn list_kind(&self) -> String {
+        if self.list_kind.is_empty() { format!("{}List", self.kind) } else { self.list_kind.to_owned() }
+    }
+
+    /// Whether objects of this kind are kept in the store (reviews and bindings are not).
+    pub fn is_stored(&self) -> bool {
+        self.verbs.contains(&"watch")
+    }
+
+    /// `(group, version, kind)` of the stored form.
+    pub fn storage_kind(&self) -> (&'static str, &'static str, &'static str) {
+        self.storage.unwrap_or((self.group, self.version, self.kind))
+    }
+
+    pub fn subresource(&self, name: &str) -> Option<&'static Subresource> {
+        self.subresources.iter().find(|s| s.name == name)
+    }
+
+    pub fn has_status(&self) -> bool {
+        self.subresource("status").is_some()
+    }
 }

@@ -1,0 +1,17 @@
+//! The rows of apiextensions.k8s.io/v1.
+
+use crate::row::{KindRow, Subresource};
+
+const CLUSTER: KindRow = KindRow { group: "apiextensions.k8s.io", version: "v1", ..KindRow::CLUSTER };
+
+pub const KINDS: &[KindRow] = &[KindRow {
+    kind: "CustomResourceDefinition",
+    plural: "customresourcedefinitions",
+    singular: "customresourcedefinition",
+    short_names: &["crd", "crds"],
+    categories: &["api-extensions"],
+    subresources: &[Subresource::STATUS],
+    generation: true,
+    unconditional_update: false,
+    ..CLUSTER
+}];

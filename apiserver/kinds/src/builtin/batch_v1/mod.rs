@@ -1,0 +1,28 @@
+//! The rows of batch/v1.
+
+use crate::row::{DefaultDelete, KindRow, Subresource};
+
+const NAMESPACED: KindRow = KindRow { group: "batch", version: "v1", ..KindRow::NAMESPACED };
+
+pub const KINDS: &[KindRow] = &[
+    KindRow {
+        kind: "CronJob",
+        plural: "cronjobs",
+        singular: "cronjob",
+        short_names: &["cj"],
+        categories: &["all"],
+        subresources: &[Subresource::STATUS],
+        generation: true,
+        ..NAMESPACED
+    },
+    KindRow {
+        kind: "Job",
+        plural: "jobs",
+        singular: "job",
+        categories: &["all"],
+        subresources: &[Subresource::STATUS],
+        generation: true,
+        default_delete: DefaultDelete::Orphan,
+        ..NAMESPACED
+    },
+];

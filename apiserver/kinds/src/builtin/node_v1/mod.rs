@@ -1,0 +1,14 @@
+//! The rows of node.k8s.io/v1.
+
+use crate::row::KindRow;
+
+const CLUSTER: KindRow = KindRow { group: "node.k8s.io", version: "v1", ..KindRow::CLUSTER };
+
+pub const KINDS: &[KindRow] = &[KindRow {
+    kind: "RuntimeClass",
+    plural: "runtimeclasses",
+    singular: "runtimeclass",
+    create_on_update: true,
+    unconditional_update: false,
+    ..CLUSTER
+}];
