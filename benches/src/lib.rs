@@ -1,5 +1,7 @@
-//! Measurements: criterion micro benches (`benches/`) and the load generator `kuorum-load` (`load/`).
+//! Measurements: criterion micro benches (`benches/`), the load generator `kuorum-load` (`load/`), and kuorum's store
+//! beside etcd, `kuorum-store-load` (`store/`).
 //!
 //! Speed is measured here and nowhere else: no test asserts a time.
 
 pub mod load;
+pub mod store;

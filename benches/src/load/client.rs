@@ -75,7 +75,13 @@ impl Client {
     }
 
     /// As [`Client::json`], and any other status than `expected` or `or` is an error that shows the answer.
-    pub async fn expect(&mut self, method: Method, path: &str, body: Bytes, allowed: &[u16]) -> Result<serde_json::Value> {
+    pub async fn expect(
+        &mut self,
+        method: Method,
+        path: &str,
+        body: Bytes,
+        allowed: &[u16],
+    ) -> Result<serde_json::Value> {
         let (status, answer) = self.json(method.clone(), path, body).await?;
         if !allowed.contains(&status.as_u16()) {
             bail!("{method} {path}: {status}: {answer}");

@@ -81,7 +81,9 @@ fn named<'a>(config: &'a Value, list: &str, name: &str, inner: &str) -> Result<&
 /// `<key>-data` (base64) or the file that `<key>` names, relative to the kubeconfig.
 fn material(entry: &Value, key: &str, base: &Path) -> Result<Option<Vec<u8>>> {
     if let Some(data) = entry[format!("{key}-data")].as_str() {
-        return Ok(Some(base64::engine::general_purpose::STANDARD.decode(data).with_context(|| format!("{key}-data"))?));
+        return Ok(Some(
+            base64::engine::general_purpose::STANDARD.decode(data).with_context(|| format!("{key}-data"))?,
+        ));
     }
     match entry[key].as_str() {
         Some(file) => {

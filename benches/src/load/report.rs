@@ -49,10 +49,8 @@ impl Report {
     }
 
     pub fn json(&self) -> Value {
-        let latency: serde_json::Map<String, Value> = PERCENTILES
-            .iter()
-            .map(|p| (format!("p{p}"), json!(self.latency_us.value_at_percentile(*p))))
-            .collect();
+        let latency: serde_json::Map<String, Value> =
+            PERCENTILES.iter().map(|p| (format!("p{p}"), json!(self.latency_us.value_at_percentile(*p)))).collect();
         json!({
             "scenario": self.scenario, "unit": self.unit, "done": self.done, "failed": self.failed,
             "conflicts": self.conflicts, "bytes": self.bytes, "seconds": self.elapsed.as_secs_f64(),
