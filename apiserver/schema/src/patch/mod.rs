@@ -1,1 +1,37 @@
-//! (being written)
+//! Patches: JSON Patch, JSON merge patch and strategic merge patch, each on an object in memory.
+//!
+//! A patch is decoded once and can then be applied to any number of versions of an object, which is what a write that
+//! lost a race does. Nothing here knows HTTP; [`PatchError`] says which kind of refusal the server gives.
+
+mod document;
+pub mod gofmt;
+pub mod json;
+pub mod merge;
+pub mod strategic;
+
+pub use json::JsonPatch;
+pub use merge::MergePatch;
+pub use strategic::StrategicPatch;
+
+/// Deepest nesting of a patch, and of an object that a patch is applied to. The functions here recurse once per level
+/// with frames of a few hundred bytes; no Kubernetes type is deeper than a few dozen levels, and the schema of a
+/// custom resource may be a few hundred.
+pub const PATCH_DEPTH_MAX: usize = 512;
+
+/// Why a patch is refused.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum PatchError {
+    /// The patch is malformed: 400 `BadRequest` with this message.
+    #[error("{0}")]
+    BadRequest(String),
+    /// The patch has too many operations: 413 with this message, after "Request entity too large: ".
+    #[error("{0}")]
+    TooLarge(String),
+    /// An operation cannot be done on this object: 422 `Invalid` with the server's generic text. The text here is for
+    /// the log.
+    #[error("{0}")]
+    Unprocessable(String),
+    /// A strategic merge patch does not fit the object's type: 500 with this message, as the real server answers.
+    #[error("{0}")]
+    Internal(String),
+}
