@@ -8,6 +8,7 @@
 
 mod apply;
 mod error;
+mod history;
 mod memory;
 mod object;
 mod ordered;
@@ -17,12 +18,13 @@ mod snapshot;
 mod store;
 mod txn;
 pub mod value;
+pub mod watch;
 
 pub use error::StoreError;
 pub use memory::Memory;
 pub use object::{Labels, Object};
 pub use remote::connect::{Config, Connect, ConnectError, TlsFiles, endpoint};
 pub use resource::{Field, Resource, ResourceSpec};
-pub use snapshot::{Snapshot, SnapshotError};
+pub use snapshot::{Snapshot, SnapshotError, Walk};
 pub use store::Store;
 pub use txn::{CommitOutcome, Expect, Txn};

@@ -16,6 +16,7 @@ use crate::object::Object;
 use crate::ordered::Ordered;
 use crate::snapshot::{Snapshot, SnapshotError, State};
 use crate::store::Inner;
+use crate::watch::Hub;
 
 /// Old snapshots kept per resource for the later pages of lists. They share what did not change, so they are cheap,
 /// but a client that never finishes its list must not pin old versions for ever.
@@ -63,6 +64,7 @@ pub(crate) struct Shared {
     pub store: Weak<Inner>,
     /// Written only by the applier, inside the index's write lock.
     pub state: ArcSwap<State>,
+    pub hub: Hub,
     index: RwLock<HashSet<ByKey>>,
     retained: Mutex<VecDeque<Retained>>,
     /// Held while an old revision is read from the store: one such read at a time per resource.
@@ -77,6 +79,7 @@ struct Retained {
 impl Resource {
     pub(crate) fn new(spec: ResourceSpec, store: Weak<Inner>) -> Self {
         let shared = Shared {
+            hub: Hub::new(spec.prefix.trim_start_matches("/registry/").trim_end_matches('/'), spec.fields.len()),
             spec,
             store,
             state: ArcSwap::default(),
@@ -125,7 +128,7 @@ impl Resource {
     /// All current objects. Linearizable behind a fence. O(1).
     pub fn snapshot(&self) -> Snapshot {
         // The revision is read first: a state that is newer than it says so itself.
-        let revision = self.shared.store.upgrade().map_or(0, |store| store.progress.revision());
+        let revision = self.current_revision();
         let state = self.shared.state.load_full();
         Snapshot { revision: revision.max(state.changed), state }
     }
@@ -187,6 +190,11 @@ impl Resource {
         Ok(retained.iter().find(fits).map(|held| Snapshot { state: held.snapshot.state.clone(), revision }))
     }
 
+    /// Everything up to it has been applied.
+    pub(crate) fn current_revision(&self) -> u64 {
+        self.shared.store.upgrade().map_or(0, |store| store.progress.revision())
+    }
+
     /// The object that a stored value is, `None` (and a log line) when it is none.
     pub(crate) fn decode(&self, key: &[u8], value: &[u8], created: u64, modified: u64) -> Option<Arc<Object>> {
         let spec = &self.shared.spec;
@@ -203,11 +211,16 @@ impl Resource {
         }
     }
 
-    /// Replaces everything: the initial load.
+    /// Replaces everything: the initial load, and a new start behind a gap in the history. In strict key order.
     pub(crate) fn replace(&self, objects: Vec<Arc<Object>>, revision: u64) {
-        let mut index = self.shared.index.write();
-        *index = objects.iter().cloned().map(ByKey).collect();
-        self.shared.state.store(Arc::new(State { objects: Ordered::from_sorted(objects), changed: revision }));
+        let index: HashSet<ByKey> = objects.iter().cloned().map(ByKey).collect();
+        let state = Arc::new(State { objects: Ordered::from_sorted(objects), changed: revision });
+        self.shared.retained.lock().clear();
+        self.shared.hub.reset(revision, || {
+            let mut current = self.shared.index.write();
+            *current = index;
+            self.shared.state.store(state);
+        });
     }
 
     /// The part of a store key behind the prefix.
@@ -217,20 +230,19 @@ impl Resource {
 
     /// Publishes a new state, with the changes that led to it from the last one.
     pub(crate) fn publish(&self, state: State, changes: Vec<Change>) {
-        let mut index = self.shared.index.write();
-        for change in &changes {
-            match (&change.before, &change.after) {
-                (_, Some(object)) => {
-                    index.replace(ByKey(object.clone()));
+        let state = Arc::new(state);
+        self.shared.hub.publish(&changes, || {
+            let mut index = self.shared.index.write();
+            for change in &changes {
+                match (&change.before, &change.after) {
+                    (_, Some(object)) => drop(index.replace(ByKey(object.clone()))),
+                    (Some(object), None) => drop(index.remove(object.key())),
+                    (None, None) => {}
                 }
-                (Some(object), None) => {
-                    index.remove(object.key());
-                }
-                (None, None) => {}
             }
-        }
-        // Inside the lock: no reader finds a newer object by name than it then finds in a list.
-        self.shared.state.store(Arc::new(state));
+            // Inside the lock: no reader finds a newer object by name than it then finds in a list.
+            self.shared.state.store(state);
+        });
     }
 }
 

@@ -69,6 +69,17 @@ impl Snapshot {
         }
         Walk { snapshot: self.clone(), next, end }
     }
+
+    /// The one object with this key, if there is one.
+    pub fn walk_one(&self, key: &str) -> Walk {
+        let objects = &self.state.objects;
+        let next = objects.lower_bound(key);
+        let end = match objects.at(next) {
+            Some((object, behind)) if object.key() == key => behind,
+            _ => next,
+        };
+        Walk { snapshot: self.clone(), next, end }
+    }
 }
 
 /// A walk over a part of a snapshot, which it keeps alive. Copies nothing.

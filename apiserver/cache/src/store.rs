@@ -158,6 +158,20 @@ impl Inner {
             Backend::Remote(remote) => remote.range_at(prefix, revision, deadline).await,
         }
     }
+
+    /// The events under `prefix` behind `after` up to and including `up_to`, with what was before them.
+    pub async fn history(
+        &self,
+        prefix: &str,
+        after: u64,
+        up_to: u64,
+        deadline: Instant,
+    ) -> Result<Vec<v1::Event>, SnapshotError> {
+        match &self.backend {
+            Backend::Memory(memory) => memory.history(prefix, after, up_to),
+            Backend::Remote(remote) => remote.history(prefix, after, up_to, deadline).await,
+        }
+    }
 }
 
 /// `/registry/<group>/<plural>/` of a key.

@@ -43,4 +43,14 @@ impl Remote {
     ) -> Result<Vec<v1::KeyValue>, SnapshotError> {
         Err(StoreError::Unavailable("not connected".into()).into())
     }
+
+    pub async fn history(
+        &self,
+        _prefix: &str,
+        _after: u64,
+        _up_to: u64,
+        _deadline: Instant,
+    ) -> Result<Vec<v1::Event>, SnapshotError> {
+        Err(StoreError::Unavailable("not connected".into()).into())
+    }
 }
