@@ -1,14 +1,30 @@
 //! Consensus for kuorum's store, on openraft: a replicated log of opaque commands, ports for its disk and its state
 //! machine, the wire between members, and [`Node`], the handle of one member. No other crate names openraft.
+//!
+//! A proposal's way: [`Node::propose`] → the consensus core → the log IO thread (one fsync for all that waits) and, at
+//! the same time, the append stream to each follower → committed → the apply worker (many entries at once) → the
+//! proposer. Nothing but the append waits for the fsync.
 
+mod admin;
 pub mod config;
+mod ids;
+mod log_io;
+mod log_store;
+mod machine;
+pub mod memory;
+mod monitor;
 pub mod network;
 pub mod node;
 pub mod ports;
+mod read;
+mod snapshot;
+pub mod suite;
+mod tail;
+mod types;
+pub mod wire;
 
-pub use config::NodeConfig;
-pub use node::{AdminError, Leader, Node, ProposeError, ReadError, StartError, Status};
-
+pub use config::{ConfigError, NodeConfig};
+pub use node::{AdminError, Leader, Node, Proposal, ProposeError, ReadError, StartError, Status};
 use ports::NodeId;
 
 /// The id of the cluster that an operator's token (`--initial-cluster-token`) names. Never 0.
@@ -22,4 +38,11 @@ pub fn member_id(cluster_id: u64, name: &str, salt: u64) -> NodeId {
     ids::hash(&[&cluster_id.to_be_bytes(), name.as_bytes(), &salt.to_be_bytes()])
 }
 
-mod ids;
+/// Runs a call that may wait for the disk, without holding up the other tasks of this thread.
+fn blocking<T>(call: impl FnOnce() -> T) -> T {
+    use tokio::runtime::{Handle, RuntimeFlavor};
+    match Handle::try_current().map(|handle| handle.runtime_flavor()) {
+        Ok(RuntimeFlavor::MultiThread) => tokio::task::block_in_place(call),
+        _ => call(),
+    }
+}
