@@ -18,6 +18,20 @@ pub fn list(items: &[Value]) -> String {
     text
 }
 
+/// A value decoded from YAML as Go's `%#v` prints it: `[]interface {}{"a", 1}`.
+pub fn syntax(json: &Value) -> String {
+    let mut text = String::new();
+    write_syntax(&mut text, json);
+    text
+}
+
+/// A number as Go's `FormatFloat(f, 'g', -1, 32)` prints it.
+pub fn float32(number: f32) -> String {
+    let mut text = String::new();
+    write_float(&mut text, f64::from(number), format!("{number}"), format!("{number:e}"));
+    text
+}
+
 /// A string as Go's `%q` prints it: what can be seen stays, the rest is escaped.
 pub fn quote(text: &str) -> String {
     let mut quoted = String::with_capacity(text.len() + 2);
@@ -99,17 +113,46 @@ fn write_list(text: &mut String, items: &[Value]) {
     text.push(']');
 }
 
-/// Integers plainly; floats in the shortest form, with an exponent below 10^-4 and from 10^21 on.
+fn write_syntax(text: &mut String, json: &Value) {
+    match json {
+        Value::Null => text.push_str("interface {}(nil)"),
+        Value::String(string) => text.push_str(&quote(string)),
+        Value::Array(items) => {
+            text.push_str("[]interface {}{");
+            for (index, item) in items.iter().enumerate() {
+                text.push_str(if index > 0 { ", " } else { "" });
+                write_syntax(text, item);
+            }
+            text.push('}');
+        }
+        Value::Object(fields) => {
+            text.push_str("map[interface {}]interface {}{");
+            for (index, (name, field)) in fields.iter().enumerate() {
+                text.push_str(if index > 0 { ", " } else { "" });
+                text.push_str(&quote(name));
+                text.push(':');
+                write_syntax(text, field);
+            }
+            text.push('}');
+        }
+        _ => write_value(text, json),
+    }
+}
+
+/// Integers plainly, floats in the shortest form.
 fn write_number(text: &mut String, number: &Number) {
-    let Some(float) = number.as_f64().filter(|_| number.is_f64()) else {
-        _ = write!(text, "{number}");
-        return;
-    };
+    match number.as_f64().filter(|_| number.is_f64()) {
+        Some(float) => write_float(text, float, format!("{float}"), format!("{float:e}")),
+        None => _ = write!(text, "{number}"),
+    }
+}
+
+/// Picks the plain or the scientific digits: an exponent below 10^-4 and from 10^21 on.
+fn write_float(text: &mut String, float: f64, plain: String, scientific: String) {
     if float == 0.0 || (1e-4..1e21).contains(&float.abs()) {
-        _ = write!(text, "{float}");
+        text.push_str(&plain);
         return;
     }
-    let scientific = format!("{float:e}");
     let (mantissa, exponent) = scientific.split_once('e').unwrap_or((&scientific, "0"));
     let (sign, digits) = exponent.strip_prefix('-').map_or(('+', exponent), |digits| ('-', digits));
     _ = write!(text, "{mantissa}e{sign}{digits:0>2}");
