@@ -16,7 +16,7 @@ Lines of the output, separated by tabs; a type is referred to by its position, `
                                                      map keys, patch strategy, merge key, default
     N  definition  Go type  type  enum values        a named type that is not a struct
 
-Types: s string, b bool, i int32, l int64, d float64, y bytes, t Time, T MicroTime, D Duration, q Quantity,
+Types: s string, b bool, i int32, l int64, d float64, y bytes, t Time, T MicroTime, q Quantity,
 o IntOrString, J JSON, R RawExtension, F FieldsV1, [x list of x, {x map to x, *x pointer to x (in a list or map),
 U a union: of an object, a list, b bool: U#1,[#1 .
 """
@@ -32,7 +32,6 @@ MACHINERY = "apimachinery/pkg/"
 SPECIAL = {
     MACHINERY + "apis/meta/v1.Time": "t",
     MACHINERY + "apis/meta/v1.MicroTime": "T",
-    MACHINERY + "apis/meta/v1.Duration": "D",
     MACHINERY + "apis/meta/v1.FieldsV1": "F",
     MACHINERY + "api/resource.Quantity": "q",
     MACHINERY + "util/intstr.IntOrString": "o",

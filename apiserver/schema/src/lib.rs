@@ -15,5 +15,6 @@ pub mod yaml;
 
 pub use catalog::{Catalog, catalog};
 pub use model::{
-    AnyKind, Field, List, ListType, Map, MapType, Node, Object, Omit, PatchStrategy, ScalarKind, Schema,
+    AnyKind, Field, GroupVersionKind, List, ListType, Map, MapType, Node, Object, Omit, PatchStrategy, ScalarKind, Schema,
+    Union,
 };

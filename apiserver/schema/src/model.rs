@@ -35,6 +35,8 @@ pub enum Node {
     IntOrString,
     /// A value that is kept as it is.
     Any(AnyKind),
+    /// A value of one of several shapes, told apart by its first character.
+    Union(Union),
 }
 
 /// The scalar types.
@@ -51,8 +53,6 @@ pub enum ScalarKind {
     Time,
     /// `metav1.MicroTime`: RFC 3339 with exactly six fraction digits.
     MicroTime,
-    /// `metav1.Duration`: Go's notation, `1h2m3s`.
-    Duration,
     /// `resource.Quantity`, printed in canonical form.
     Quantity,
 }
@@ -80,15 +80,25 @@ pub struct Object {
     pub(crate) map_type: MapType,
     pub(crate) preserve_unknown_fields: bool,
     pub(crate) embedded_resource: bool,
-    /// `group`, `version`, `kind` under which the type is served; empty for a part of others.
-    pub(crate) kinds: Box<[(Text, Text, Text)]>,
+    /// Empty for a part of other types.
+    pub(crate) kinds: Box<[GroupVersionKind]>,
+}
+
+/// The name under which a type is served.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct GroupVersionKind {
+    /// `""` for the core group.
+    pub group: Text,
+    pub version: Text,
+    pub kind: Text,
 }
 
 /// A list type.
 #[derive(Debug)]
 pub struct List {
     pub(crate) items: TypeRef,
-    pub(crate) list_type: ListType,
+    /// `None` when the type does not say; server-side apply then takes it as atomic.
+    pub(crate) list_type: Option<ListType>,
     pub(crate) map_keys: Box<[Text]>,
     /// The items are pointers in Go: `null` items survive.
     pub(crate) pointer_items: bool,
@@ -99,6 +109,18 @@ pub struct List {
 pub struct Map {
     pub(crate) values: TypeRef,
     pub(crate) map_type: MapType,
+    /// The values are pointers in Go: `null` values survive.
+    pub(crate) pointer_values: bool,
+}
+
+/// What a [`Node::Union`] may hold (apiextensions' `JSONSchemaPropsOrBool` and its relatives).
+#[derive(Debug)]
+pub struct Union {
+    pub(crate) object: TypeRef,
+    /// The list type, if a list is allowed.
+    pub(crate) list: Option<TypeRef>,
+    /// `true` and `false` are allowed.
+    pub(crate) bool: bool,
 }
 
 /// `x-kubernetes-list-type`.
@@ -234,7 +256,61 @@ impl Schema {
     }
 }
 
+impl ListType {
+    /// Parses `atomic`, `set` or `map`.
+    pub(crate) fn from_name(name: &str) -> Option<Self> {
+        match name {
+            "atomic" => Some(ListType::Atomic),
+            "set" => Some(ListType::Set),
+            "map" => Some(ListType::Map),
+            _ => None,
+        }
+    }
+
+    /// The value of `x-kubernetes-list-type`.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            ListType::Atomic => "atomic",
+            ListType::Set => "set",
+            ListType::Map => "map",
+        }
+    }
+}
+
+impl PatchStrategy {
+    /// Parses the words of the Go tag: `merge,retainKeys`.
+    pub(crate) fn from_words(words: &str) -> Self {
+        let has = |wanted| words.split(',').any(|word| word == wanted);
+        PatchStrategy { merge: has("merge"), retain_keys: has("retainKeys"), replace: has("replace") }
+    }
+
+    /// The value of `x-kubernetes-patch-strategy`; empty when there is none.
+    pub fn words(self) -> &'static str {
+        match (self.merge, self.retain_keys, self.replace) {
+            (true, true, _) => "merge,retainKeys",
+            (true, false, _) => "merge",
+            (false, true, _) => "retainKeys",
+            (false, false, true) => "replace",
+            _ => "",
+        }
+    }
+}
+
 impl Object {
+    pub(crate) fn new(name: Text, fields: Box<[Field]>) -> Self {
+        let mut by_name: Box<[u16]> = (0..fields.len() as u16).collect();
+        by_name.sort_by(|&a, &b| fields[usize::from(a)].name.cmp(&fields[usize::from(b)].name));
+        Object {
+            name,
+            fields,
+            by_name,
+            map_type: MapType::default(),
+            preserve_unknown_fields: false,
+            embedded_resource: false,
+            kinds: Box::default(),
+        }
+    }
+
     /// The name of the OpenAPI definition; empty for an inline type.
     pub fn name(&self) -> &str {
         &self.name
@@ -272,7 +348,7 @@ impl Object {
     }
 
     /// Under which group, version and kind the type is served (several for `DeleteOptions` and the like).
-    pub fn kinds(&self) -> &[(Text, Text, Text)] {
+    pub fn kinds(&self) -> &[GroupVersionKind] {
         &self.kinds
     }
 }
@@ -283,14 +359,31 @@ impl List {
         self.items.resolve()
     }
 
-    /// How server-side apply merges the list.
+    /// How server-side apply merges the list; atomic when the type does not say.
     pub fn list_type(&self) -> ListType {
-        self.list_type
+        self.list_type.unwrap_or_default()
     }
 
     /// The fields that identify an item of a [`ListType::Map`] list.
     pub fn map_keys(&self) -> &[Text] {
         &self.map_keys
+    }
+}
+
+impl Union {
+    /// The type that an object has.
+    pub fn object(&self) -> &Arc<Schema> {
+        self.object.resolve()
+    }
+
+    /// The type that a list has.
+    pub fn list(&self) -> Option<&Arc<Schema>> {
+        self.list.as_ref().map(TypeRef::resolve)
+    }
+
+    /// Whether a boolean is allowed.
+    pub fn allows_bool(&self) -> bool {
+        self.bool
     }
 }
 
