@@ -61,6 +61,15 @@ pub struct TablePrinter {
     pub columns: &'static [Column],
     /// The cells of one object, in column order. `now_unix`: seconds, for ages.
     pub cells: fn(object: &Value, now_unix: i64) -> Vec<Value>,
+    /// The `conditions` of a row (finished Pods have one).
+    pub conditions: Option<fn(object: &Value) -> Option<Value>>,
+}
+
+impl TablePrinter {
+    /// A printer without row conditions.
+    pub const fn new(columns: &'static [Column], cells: fn(&Value, i64) -> Vec<Value>) -> TablePrinter {
+        TablePrinter { columns, cells, conditions: None }
+    }
 }
 
 /// The hooks of one kind; `None` means that there is nothing to do.

@@ -22,24 +22,34 @@ const CREATED_AT: Column = Column {
 };
 
 /// For kinds without columns of their own.
-pub const DEFAULT: TablePrinter = TablePrinter {
-    columns: &[NAME, CREATED_AT],
-    cells: |object, _| vec![name(object), text(object, "metadata.creationTimestamp").into()],
-};
+pub const DEFAULT: TablePrinter = TablePrinter::new(&[NAME, CREATED_AT], |object, _| {
+    vec![name(object), text(object, "metadata.creationTimestamp").into()]
+});
 
-/// A column that is always shown.
-pub const fn column(name: &'static str, kind: &'static str, doc: Doc) -> Column {
-    Column { name, kind, format: "", doc, priority: 0 }
+/// For kinds whose only columns are their name and age.
+pub const NAME_AND_AGE: TablePrinter =
+    TablePrinter::new(&[NAME, AGE], |object, now| vec![name(object), age(object, now)]);
+
+/// A column that is described by a field of a published type.
+pub const fn field(name: &'static str, kind: &'static str, definition: &'static str, field: &'static str) -> Column {
+    Column { name, kind, format: "", doc: Doc::Field(definition, field), priority: 0 }
 }
 
-/// A column of `-o wide`.
-pub const fn wide(name: &'static str, kind: &'static str, doc: Doc) -> Column {
-    Column { name, kind, format: "", doc, priority: 1 }
+/// A column with a description of its own.
+pub const fn own(name: &'static str, kind: &'static str, description: &'static str) -> Column {
+    Column { name, kind, format: "", doc: Doc::Text(description), priority: 0 }
+}
+
+impl Column {
+    /// The same, only shown with `-o wide`.
+    pub const fn wide(self) -> Column {
+        Column { priority: 1, ..self }
+    }
 }
 
 /// The columns that all workloads show with `-o wide`.
-pub const CONTAINERS: Column = wide("Containers", "string", Doc::Text("Names of each container in the template."));
-pub const IMAGES: Column = wide("Images", "string", Doc::Text("Images referenced by each container in the template."));
+pub const CONTAINERS: Column = own("Containers", "string", "Names of each container in the template.").wide();
+pub const IMAGES: Column = own("Images", "string", "Images referenced by each container in the template.").wide();
 
 pub fn name(object: &Value) -> Value {
     text(object, "metadata.name").into()
@@ -115,4 +125,30 @@ pub fn or_unset(value: &str) -> Value {
 /// An integer that Go holds without a pointer: 0 where it is unset.
 pub fn count(object: &Value, path: &str) -> Value {
     crate::value::int(object, path).unwrap_or(0).into()
+}
+
+/// `a,b,c + 2 more...`: at most `max` items.
+pub fn abbreviated<'a>(list: impl Iterator<Item = &'a str>, max: usize) -> String {
+    let all: Vec<&str> = list.collect();
+    let shown = all[..all.len().min(max)].join(",");
+    if all.len() > max { format!("{shown} + {} more...", all.len() - max) } else { shown }
+}
+
+/// A boolean pointer in words.
+pub fn bool_word(value: &Value) -> Value {
+    match value {
+        Value::Bool(true) => "True".into(),
+        Value::Bool(false) => "False".into(),
+        _ => "<unset>".into(),
+    }
+}
+
+/// The canonical text of a quantity.
+pub fn quantity(value: &Value) -> String {
+    crate::pod_template::resources::quantity(value).map_or_else(|| "0".to_owned(), |q| q.canonical())
+}
+
+/// A text that may be unset.
+pub fn text_cell(object: &Value, path: &str) -> Value {
+    text(object, path).into()
 }

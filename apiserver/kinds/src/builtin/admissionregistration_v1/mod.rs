@@ -1,5 +1,8 @@
 //! The rows of admissionregistration.k8s.io/v1.
 
+mod policy;
+mod webhook;
+
 use crate::row::{KindRow, Subresource};
 
 const CLUSTER: KindRow = KindRow { group: "admissionregistration.k8s.io", version: "v1", ..KindRow::CLUSTER };
@@ -12,6 +15,7 @@ pub const KINDS: &[KindRow] = &[
         categories: &["api-extensions"],
         generation: true,
         unconditional_update: false,
+        hooks: policy::MUTATING,
         ..CLUSTER
     },
     KindRow {
@@ -21,6 +25,7 @@ pub const KINDS: &[KindRow] = &[
         categories: &["api-extensions"],
         generation: true,
         unconditional_update: false,
+        hooks: policy::BINDING,
         ..CLUSTER
     },
     KindRow {
@@ -30,6 +35,7 @@ pub const KINDS: &[KindRow] = &[
         categories: &["api-extensions"],
         generation: true,
         unconditional_update: false,
+        hooks: webhook::MUTATING,
         ..CLUSTER
     },
     KindRow {
@@ -40,6 +46,7 @@ pub const KINDS: &[KindRow] = &[
         subresources: &[Subresource::STATUS],
         generation: true,
         unconditional_update: false,
+        hooks: policy::VALIDATING,
         ..CLUSTER
     },
     KindRow {
@@ -49,6 +56,7 @@ pub const KINDS: &[KindRow] = &[
         categories: &["api-extensions"],
         generation: true,
         unconditional_update: false,
+        hooks: policy::BINDING,
         ..CLUSTER
     },
     KindRow {
@@ -58,6 +66,7 @@ pub const KINDS: &[KindRow] = &[
         categories: &["api-extensions"],
         generation: true,
         unconditional_update: false,
+        hooks: webhook::VALIDATING,
         ..CLUSTER
     },
 ];

@@ -1,5 +1,7 @@
 //! The rows of apiextensions.k8s.io/v1.
 
+mod crd;
+
 use crate::row::{KindRow, Subresource};
 
 const CLUSTER: KindRow = KindRow { group: "apiextensions.k8s.io", version: "v1", ..KindRow::CLUSTER };
@@ -13,5 +15,6 @@ pub const KINDS: &[KindRow] = &[KindRow {
     subresources: &[Subresource::STATUS],
     generation: true,
     unconditional_update: false,
+    hooks: crd::HOOKS,
     ..CLUSTER
 }];

@@ -1,5 +1,7 @@
 //! The rows of apiregistration.k8s.io/v1.
 
+mod api_service;
+
 use crate::row::{KindRow, Subresource};
 
 const CLUSTER: KindRow = KindRow { group: "apiregistration.k8s.io", version: "v1", ..KindRow::CLUSTER };
@@ -11,5 +13,6 @@ pub const KINDS: &[KindRow] = &[KindRow {
     categories: &["api-extensions"],
     subresources: &[Subresource::STATUS],
     unconditional_update: false,
+    hooks: api_service::HOOKS,
     ..CLUSTER
 }];

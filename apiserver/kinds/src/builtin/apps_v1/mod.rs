@@ -1,11 +1,23 @@
 //! The rows of apps/v1.
 
+mod controller_revision;
+mod daemon_set;
+mod deployment;
+mod replica_set;
+mod stateful_set;
+
 use crate::row::{KindRow, Subresource};
 
 const NAMESPACED: KindRow = KindRow { group: "apps", version: "v1", ..KindRow::NAMESPACED };
 
 pub const KINDS: &[KindRow] = &[
-    KindRow { kind: "ControllerRevision", plural: "controllerrevisions", singular: "controllerrevision", ..NAMESPACED },
+    KindRow {
+        kind: "ControllerRevision",
+        plural: "controllerrevisions",
+        singular: "controllerrevision",
+        hooks: controller_revision::HOOKS,
+        ..NAMESPACED
+    },
     KindRow {
         kind: "DaemonSet",
         plural: "daemonsets",
@@ -14,6 +26,7 @@ pub const KINDS: &[KindRow] = &[
         categories: &["all"],
         subresources: &[Subresource::STATUS],
         generation: true,
+        hooks: daemon_set::HOOKS,
         ..NAMESPACED
     },
     KindRow {
@@ -24,6 +37,7 @@ pub const KINDS: &[KindRow] = &[
         categories: &["all"],
         subresources: &[Subresource::SCALE, Subresource::STATUS],
         generation: true,
+        hooks: deployment::HOOKS,
         ..NAMESPACED
     },
     KindRow {
@@ -34,6 +48,7 @@ pub const KINDS: &[KindRow] = &[
         categories: &["all"],
         subresources: &[Subresource::SCALE, Subresource::STATUS],
         generation: true,
+        hooks: replica_set::HOOKS,
         ..NAMESPACED
     },
     KindRow {
@@ -44,6 +59,12 @@ pub const KINDS: &[KindRow] = &[
         categories: &["all"],
         subresources: &[Subresource::SCALE, Subresource::STATUS],
         generation: true,
+        hooks: stateful_set::HOOKS,
         ..NAMESPACED
     },
 ];
+
+/// The only field of a replica count's status that Go always prints.
+pub fn clear_replica_status(object: &mut serde_json::Value) {
+    crate::value::set(object, "status", serde_json::json!({"replicas": 0}));
+}

@@ -1,5 +1,8 @@
 //! The rows of autoscaling/v1.
 
+mod annotations;
+mod hpa;
+
 use crate::row::{KindRow, Subresource};
 
 const NAMESPACED: KindRow = KindRow { group: "autoscaling", version: "v1", ..KindRow::NAMESPACED };
@@ -12,5 +15,6 @@ pub const KINDS: &[KindRow] = &[KindRow {
     categories: &["all"],
     subresources: &[Subresource::STATUS],
     storage: Some(("autoscaling", "v2", "HorizontalPodAutoscaler")),
+    hooks: hpa::HOOKS,
     ..NAMESPACED
 }];

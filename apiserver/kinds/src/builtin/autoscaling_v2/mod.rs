@@ -1,5 +1,7 @@
 //! The rows of autoscaling/v2.
 
+pub mod hpa;
+
 use crate::row::{KindRow, Subresource};
 
 const NAMESPACED: KindRow = KindRow { group: "autoscaling", version: "v2", ..KindRow::NAMESPACED };
@@ -11,5 +13,6 @@ pub const KINDS: &[KindRow] = &[KindRow {
     short_names: &["hpa"],
     categories: &["all"],
     subresources: &[Subresource::STATUS],
+    hooks: hpa::HOOKS,
     ..NAMESPACED
 }];

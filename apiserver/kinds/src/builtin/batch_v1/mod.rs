@@ -1,5 +1,8 @@
 //! The rows of batch/v1.
 
+mod cron_job;
+mod job;
+
 use crate::row::{DefaultDelete, KindRow, Subresource};
 
 const NAMESPACED: KindRow = KindRow { group: "batch", version: "v1", ..KindRow::NAMESPACED };
@@ -13,6 +16,7 @@ pub const KINDS: &[KindRow] = &[
         categories: &["all"],
         subresources: &[Subresource::STATUS],
         generation: true,
+        hooks: cron_job::HOOKS,
         ..NAMESPACED
     },
     KindRow {
@@ -21,8 +25,10 @@ pub const KINDS: &[KindRow] = &[
         singular: "job",
         categories: &["all"],
         subresources: &[Subresource::STATUS],
+        fields: job::FIELDS,
         generation: true,
         default_delete: DefaultDelete::Orphan,
+        hooks: job::HOOKS,
         ..NAMESPACED
     },
 ];

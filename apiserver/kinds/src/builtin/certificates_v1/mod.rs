@@ -1,5 +1,7 @@
 //! The rows of certificates.k8s.io/v1.
 
+mod csr;
+
 use crate::row::{GET_PATCH_UPDATE, KindRow, Subresource, SubresourceRole};
 
 const CLUSTER: KindRow = KindRow { group: "certificates.k8s.io", version: "v1", ..KindRow::CLUSTER };
@@ -13,5 +15,7 @@ pub const KINDS: &[KindRow] = &[KindRow {
         Subresource { name: "approval", kind: None, verbs: GET_PATCH_UPDATE, role: SubresourceRole::Part },
         Subresource::STATUS,
     ],
+    fields: csr::FIELDS,
+    hooks: csr::HOOKS,
     ..CLUSTER
 }];

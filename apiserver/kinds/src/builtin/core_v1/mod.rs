@@ -1,5 +1,24 @@
 //! The rows of the core group, v1.
 
+mod component_status;
+mod config_map;
+mod data;
+mod endpoints;
+pub mod event;
+mod limit_range;
+mod namespace;
+mod node;
+mod persistent_volume;
+pub mod persistent_volume_claim;
+mod pod;
+mod pod_template;
+mod replication_controller;
+mod resource_quota;
+mod secret;
+pub mod service;
+mod service_account;
+mod storage;
+
 use crate::row::{CREATE_GET, DefaultDelete, GET_PATCH_UPDATE, KindRow, PROXY_VERBS, Subresource, SubresourceRole};
 
 const NAMESPACED: KindRow = KindRow { group: "", version: "v1", ..KindRow::NAMESPACED };
@@ -13,15 +32,24 @@ pub const KINDS: &[KindRow] = &[
         singular: "componentstatus",
         short_names: &["cs"],
         verbs: &["get", "list"],
+        hooks: component_status::HOOKS,
         ..CLUSTER
     },
-    KindRow { kind: "ConfigMap", plural: "configmaps", singular: "configmap", short_names: &["cm"], ..NAMESPACED },
+    KindRow {
+        kind: "ConfigMap",
+        plural: "configmaps",
+        singular: "configmap",
+        short_names: &["cm"],
+        hooks: config_map::HOOKS,
+        ..NAMESPACED
+    },
     KindRow {
         kind: "Endpoints",
         plural: "endpoints",
         singular: "endpoints",
         short_names: &["ep"],
         create_on_update: true,
+        hooks: endpoints::HOOKS,
         ..NAMESPACED
     },
     KindRow {
@@ -29,8 +57,10 @@ pub const KINDS: &[KindRow] = &[
         plural: "events",
         singular: "event",
         short_names: &["ev"],
+        fields: event::FIELDS,
         create_on_update: true,
         default_delete: DefaultDelete::Unsupported,
+        hooks: event::HOOKS,
         ..NAMESPACED
     },
     KindRow {
@@ -39,6 +69,7 @@ pub const KINDS: &[KindRow] = &[
         singular: "limitrange",
         short_names: &["limits"],
         create_on_update: true,
+        hooks: limit_range::HOOKS,
         ..NAMESPACED
     },
     KindRow {
@@ -51,6 +82,8 @@ pub const KINDS: &[KindRow] = &[
             Subresource { name: "finalize", kind: None, verbs: &["update"], role: SubresourceRole::Part },
             Subresource::STATUS,
         ],
+        fields: namespace::FIELDS,
+        hooks: namespace::HOOKS,
         ..CLUSTER
     },
     KindRow {
@@ -67,6 +100,8 @@ pub const KINDS: &[KindRow] = &[
             },
             Subresource::STATUS,
         ],
+        fields: node::FIELDS,
+        hooks: node::HOOKS,
         ..CLUSTER
     },
     KindRow {
@@ -75,6 +110,7 @@ pub const KINDS: &[KindRow] = &[
         singular: "persistentvolumeclaim",
         short_names: &["pvc"],
         subresources: &[Subresource::STATUS],
+        hooks: persistent_volume_claim::HOOKS,
         ..NAMESPACED
     },
     KindRow {
@@ -83,6 +119,7 @@ pub const KINDS: &[KindRow] = &[
         singular: "persistentvolume",
         short_names: &["pv"],
         subresources: &[Subresource::STATUS],
+        hooks: persistent_volume::HOOKS,
         ..CLUSTER
     },
     KindRow {
@@ -138,10 +175,19 @@ pub const KINDS: &[KindRow] = &[
             Subresource { name: "resize", kind: None, verbs: GET_PATCH_UPDATE, role: SubresourceRole::Part },
             Subresource::STATUS,
         ],
+        fields: pod::FIELDS,
         generation: true,
+        hooks: pod::HOOKS,
         ..NAMESPACED
     },
-    KindRow { kind: "PodTemplate", plural: "podtemplates", singular: "podtemplate", generation: true, ..NAMESPACED },
+    KindRow {
+        kind: "PodTemplate",
+        plural: "podtemplates",
+        singular: "podtemplate",
+        generation: true,
+        hooks: pod_template::HOOKS,
+        ..NAMESPACED
+    },
     KindRow {
         kind: "ReplicationController",
         plural: "replicationcontrollers",
@@ -149,8 +195,10 @@ pub const KINDS: &[KindRow] = &[
         short_names: &["rc"],
         categories: &["all"],
         subresources: &[Subresource::SCALE, Subresource::STATUS],
+        fields: replication_controller::FIELDS,
         generation: true,
         default_delete: DefaultDelete::Orphan,
+        hooks: replication_controller::HOOKS,
         ..NAMESPACED
     },
     KindRow {
@@ -159,9 +207,17 @@ pub const KINDS: &[KindRow] = &[
         singular: "resourcequota",
         short_names: &["quota"],
         subresources: &[Subresource::STATUS],
+        hooks: resource_quota::HOOKS,
         ..NAMESPACED
     },
-    KindRow { kind: "Secret", plural: "secrets", singular: "secret", ..NAMESPACED },
+    KindRow {
+        kind: "Secret",
+        plural: "secrets",
+        singular: "secret",
+        fields: secret::FIELDS,
+        hooks: secret::HOOKS,
+        ..NAMESPACED
+    },
     KindRow {
         kind: "ServiceAccount",
         plural: "serviceaccounts",
@@ -173,6 +229,7 @@ pub const KINDS: &[KindRow] = &[
             verbs: &["create"],
             role: SubresourceRole::Action,
         }],
+        hooks: service_account::HOOKS,
         ..NAMESPACED
     },
     KindRow {
@@ -190,7 +247,9 @@ pub const KINDS: &[KindRow] = &[
             },
             Subresource::STATUS,
         ],
+        fields: service::FIELDS,
         create_on_update: true,
+        hooks: service::HOOKS,
         ..NAMESPACED
     },
 ];

@@ -1,5 +1,8 @@
 //! The rows of flowcontrol.apiserver.k8s.io/v1.
 
+mod flow_schema;
+mod priority_level;
+
 use crate::row::{KindRow, Subresource};
 
 const CLUSTER: KindRow = KindRow { group: "flowcontrol.apiserver.k8s.io", version: "v1", ..KindRow::CLUSTER };
@@ -11,6 +14,7 @@ pub const KINDS: &[KindRow] = &[
         singular: "flowschema",
         subresources: &[Subresource::STATUS],
         generation: true,
+        hooks: flow_schema::HOOKS,
         ..CLUSTER
     },
     KindRow {
@@ -19,6 +23,7 @@ pub const KINDS: &[KindRow] = &[
         singular: "prioritylevelconfiguration",
         subresources: &[Subresource::STATUS],
         generation: true,
+        hooks: priority_level::HOOKS,
         ..CLUSTER
     },
 ];

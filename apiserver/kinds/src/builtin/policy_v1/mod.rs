@@ -1,5 +1,7 @@
 //! The rows of policy/v1.
 
+mod pdb;
+
 use crate::row::{KindRow, Subresource};
 
 const NAMESPACED: KindRow = KindRow { group: "policy", version: "v1", ..KindRow::NAMESPACED };
@@ -12,5 +14,6 @@ pub const KINDS: &[KindRow] = &[KindRow {
     subresources: &[Subresource::STATUS],
     generation: true,
     unconditional_update: false,
+    hooks: pdb::HOOKS,
     ..NAMESPACED
 }];

@@ -1,5 +1,8 @@
 //! The rows of rbac.authorization.k8s.io/v1.
 
+mod binding;
+mod role;
+
 use crate::row::KindRow;
 
 const NAMESPACED: KindRow = KindRow { group: "rbac.authorization.k8s.io", version: "v1", ..KindRow::NAMESPACED };
@@ -11,15 +14,31 @@ pub const KINDS: &[KindRow] = &[
         plural: "clusterrolebindings",
         singular: "clusterrolebinding",
         create_on_update: true,
+        hooks: binding::CLUSTER,
         ..CLUSTER
     },
-    KindRow { kind: "ClusterRole", plural: "clusterroles", singular: "clusterrole", create_on_update: true, ..CLUSTER },
+    KindRow {
+        kind: "ClusterRole",
+        plural: "clusterroles",
+        singular: "clusterrole",
+        create_on_update: true,
+        hooks: role::HOOKS,
+        ..CLUSTER
+    },
     KindRow {
         kind: "RoleBinding",
         plural: "rolebindings",
         singular: "rolebinding",
         create_on_update: true,
+        hooks: binding::ROLE,
         ..NAMESPACED
     },
-    KindRow { kind: "Role", plural: "roles", singular: "role", create_on_update: true, ..NAMESPACED },
+    KindRow {
+        kind: "Role",
+        plural: "roles",
+        singular: "role",
+        create_on_update: true,
+        hooks: role::HOOKS,
+        ..NAMESPACED
+    },
 ];

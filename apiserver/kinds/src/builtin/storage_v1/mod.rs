@@ -1,5 +1,11 @@
 //! The rows of storage.k8s.io/v1.
 
+mod csi_driver;
+mod csi_node;
+pub mod storage_class;
+mod volume_attachment;
+mod volume_attributes_class;
+
 use crate::row::{KindRow, Subresource};
 
 const NAMESPACED: KindRow = KindRow { group: "storage.k8s.io", version: "v1", ..KindRow::NAMESPACED };
@@ -12,9 +18,17 @@ pub const KINDS: &[KindRow] = &[
         singular: "csidriver",
         generation: true,
         unconditional_update: false,
+        hooks: csi_driver::HOOKS,
         ..CLUSTER
     },
-    KindRow { kind: "CSINode", plural: "csinodes", singular: "csinode", unconditional_update: false, ..CLUSTER },
+    KindRow {
+        kind: "CSINode",
+        plural: "csinodes",
+        singular: "csinode",
+        unconditional_update: false,
+        hooks: csi_node::HOOKS,
+        ..CLUSTER
+    },
     KindRow {
         kind: "CSIStorageCapacity",
         plural: "csistoragecapacities",
@@ -27,6 +41,7 @@ pub const KINDS: &[KindRow] = &[
         plural: "storageclasses",
         singular: "storageclass",
         short_names: &["sc"],
+        hooks: storage_class::HOOKS,
         ..CLUSTER
     },
     KindRow {
@@ -35,6 +50,7 @@ pub const KINDS: &[KindRow] = &[
         singular: "volumeattachment",
         subresources: &[Subresource::STATUS],
         unconditional_update: false,
+        hooks: volume_attachment::HOOKS,
         ..CLUSTER
     },
     KindRow {
@@ -42,6 +58,7 @@ pub const KINDS: &[KindRow] = &[
         plural: "volumeattributesclasses",
         singular: "volumeattributesclass",
         short_names: &["vac"],
+        hooks: volume_attributes_class::HOOKS,
         ..CLUSTER
     },
 ];

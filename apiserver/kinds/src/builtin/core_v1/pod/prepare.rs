@@ -1,0 +1,123 @@
+//! What the server sets in a Pod, and what each way of writing one may change.
+
+use serde_json::{Value, json};
+
+use crate::hooks::Context;
+use crate::pod_template::resources::qos_class;
+use crate::value::{carry_over, child, existing, get, is_set, items, items_mut, set, text};
+
+pub fn create(pod: &mut Value, context: &Context) {
+    let mut status = json!({"phase": "Pending", "qosClass": qos_class(pod)});
+    if is_set(pod, "spec.schedulingGates") {
+        status["conditions"] = json!([{
+            "type": "PodScheduled",
+            "status": "False",
+            "reason": "SchedulingGated",
+            "message": "Scheduling is blocked due to non-empty scheduling gates",
+            "lastProbeTime": null,
+            "lastTransitionTime": context.now,
+        }]);
+    }
+    set(pod, "status", status);
+    merge_match_label_keys(pod);
+}
+
+pub fn update(new: &mut Value, old: &Value, context: &Context) {
+    match context.subresource {
+        "status" => {
+            if let Some(meta) = child(new, "metadata") {
+                carry_over(meta, get(old, "metadata"), "ownerReferences");
+            }
+            if !is_set(new, "status.qosClass")
+                && let Some(status) = child(new, "status")
+            {
+                carry_over(status, get(old, "status"), "qosClass");
+            }
+        }
+        "ephemeralcontainers" => {
+            let wanted = get(new, "spec.ephemeralContainers").clone();
+            keep_all(new, old);
+            if let Some(spec) = child(new, "spec") {
+                set(spec, "ephemeralContainers", wanted);
+            }
+        }
+        "resize" => resize(new, old),
+        _ => {}
+    }
+}
+
+/// Takes everything but the version and field ownership from the old object.
+fn keep_all(new: &mut Value, old: &Value) {
+    for key in ["spec", "status"] {
+        carry_over(new, old, key);
+    }
+    if let Some(meta) = child(new, "metadata") {
+        for key in ["labels", "annotations", "finalizers", "ownerReferences"] {
+            carry_over(meta, get(old, "metadata"), key);
+        }
+    }
+}
+
+/// Only resources and resize policies change; the rest is what it was.
+fn resize(new: &mut Value, old: &Value) {
+    let wanted = new.get("spec").cloned().unwrap_or_default();
+    keep_all(new, old);
+    let Some(spec) = existing(new, "spec") else { return };
+    for list in ["containers", "initContainers"] {
+        for (i, container) in items_mut(spec, list).iter_mut().enumerate() {
+            let same_name = |c: &&Value| text(c, "name") == text(container, "name");
+            let by_place = items(&wanted, list).get(i).filter(same_name);
+            if let Some(found) = by_place.or_else(|| items(&wanted, list).iter().find(same_name)) {
+                carry_over(container, found, "resources");
+                carry_over(container, found, "resizePolicy");
+            }
+        }
+    }
+    if wanted.get("resources").is_some() {
+        carry_over(spec, &wanted, "resources");
+    }
+}
+
+/// `matchLabelKeys` of affinity terms and spread constraints become plain requirements, with the pod's own labels.
+fn merge_match_label_keys(pod: &mut Value) {
+    let labels = get(pod, "metadata.labels").clone();
+    let Some(spec) = existing(pod, "spec") else { return };
+    for constraint in items_mut(spec, "topologySpreadConstraints") {
+        add_requirements(constraint, &labels, "matchLabelKeys", "In");
+    }
+    let Some(affinity) = existing(spec, "affinity") else { return };
+    for kind in ["podAffinity", "podAntiAffinity"] {
+        let Some(rules) = existing(affinity, kind) else { continue };
+        for term in items_mut(rules, "requiredDuringSchedulingIgnoredDuringExecution") {
+            affinity_term(term, &labels);
+        }
+        for weighted in items_mut(rules, "preferredDuringSchedulingIgnoredDuringExecution") {
+            if let Some(term) = existing(weighted, "podAffinityTerm") {
+                affinity_term(term, &labels);
+            }
+        }
+    }
+}
+
+fn affinity_term(term: &mut Value, labels: &Value) {
+    add_requirements(term, labels, "matchLabelKeys", "In");
+    add_requirements(term, labels, "mismatchLabelKeys", "NotIn");
+}
+
+fn add_requirements(term: &mut Value, labels: &Value, keys: &str, operator: &str) {
+    let added: Vec<Value> = items(term, keys)
+        .iter()
+        .filter_map(|key| {
+            let value = labels.get(key.as_str()?)?;
+            Some(json!({"key": key, "operator": operator, "values": [value]}))
+        })
+        .collect();
+    if added.is_empty() {
+        return;
+    }
+    // Without a selector nothing is matched, with or without these keys.
+    let Some(selector) = existing(term, "labelSelector") else { return };
+    let mut expressions = items(selector, "matchExpressions").to_vec();
+    expressions.extend(added);
+    set(selector, "matchExpressions", expressions);
+}

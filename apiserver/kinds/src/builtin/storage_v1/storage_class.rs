@@ -1,0 +1,53 @@
+//! StorageClass.
+
+use serde_json::Value;
+
+use crate::hooks::{Hooks, TablePrinter};
+use crate::table::{self, AGE, NAME};
+use crate::value::{flag, get, set_default, text};
+
+pub const HOOKS: Hooks = Hooks { default: Some(default), table: Some(TABLE), ..Hooks::NONE };
+
+/// Marks the class that claims without one get; the second is the name of beta days.
+pub const DEFAULT_ANNOTATIONS: [&str; 2] =
+    ["storageclass.kubernetes.io/is-default-class", "storageclass.beta.kubernetes.io/is-default-class"];
+
+const CLASS: &str = "io.k8s.api.storage.v1.StorageClass";
+
+const TABLE: TablePrinter = TablePrinter::new(
+    &[
+        NAME,
+        table::field("Provisioner", "string", CLASS, "provisioner"),
+        table::field("ReclaimPolicy", "string", CLASS, "reclaimPolicy"),
+        table::field("VolumeBindingMode", "string", CLASS, "volumeBindingMode"),
+        table::field("AllowVolumeExpansion", "string", CLASS, "allowVolumeExpansion"),
+        AGE,
+    ],
+    |class, now| {
+        let or = |path: &str, default: &'static str| match text(class, path) {
+            "" => Value::from(default),
+            value => value.into(),
+        };
+        let name = text(class, "metadata.name");
+        let name = if is_default(class) { format!("{name} (default)") } else { name.to_owned() };
+        vec![
+            name.into(),
+            text(class, "provisioner").into(),
+            or("reclaimPolicy", "Delete"),
+            or("volumeBindingMode", "Immediate"),
+            flag(class, "allowVolumeExpansion").into(),
+            table::age(class, now),
+        ]
+    },
+);
+
+/// Whether claims without a class get this one.
+pub fn is_default(class: &Value) -> bool {
+    let annotations = get(class, "metadata.annotations");
+    DEFAULT_ANNOTATIONS.iter().any(|key| annotations.get(key).is_some_and(|value| value == "true"))
+}
+
+fn default(class: &mut Value) {
+    set_default(class, "reclaimPolicy", "Delete");
+    set_default(class, "volumeBindingMode", "Immediate");
+}

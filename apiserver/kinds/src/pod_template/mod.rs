@@ -1,0 +1,7 @@
+//! Pods and everything that makes pods share a spec: its defaults, its rules and the arithmetic of its resources.
+
+pub mod defaults;
+pub mod image;
+pub mod resources;
+pub mod volumes;
+pub mod warnings;
