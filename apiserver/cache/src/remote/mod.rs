@@ -1,56 +1,72 @@
-//! The store over gRPC.
+//! The store over gRPC: a session that follows the log, a stream of transactions, and reads of the past.
 
 pub mod connect;
+mod fence;
+mod members;
+mod read;
+mod session;
+mod write;
 
-use std::sync::Weak;
+use std::sync::{Arc, Weak};
+use std::time::Duration;
 
-use kuorum_proto::v1;
+use rand::RngExt;
 use tokio::time::Instant;
+use tokio_util::sync::{CancellationToken, DropGuard};
 
 use self::connect::Config;
+use self::fence::Fences;
+use self::members::Members;
+use self::write::Writer;
 use crate::error::StoreError;
-use crate::snapshot::SnapshotError;
 use crate::store::Inner;
 use crate::txn::{CommitOutcome, Txn};
 
+/// The largest message that is taken from a member: a batch of events may carry many objects.
+pub(crate) const MESSAGE_BYTES_MAX: usize = 256 << 20;
+
 pub(crate) struct Remote {
-    config: Config,
     store: Weak<Inner>,
+    members: Arc<Members>,
+    fences: Arc<Fences>,
+    writer: Arc<Writer>,
+    stop: CancellationToken,
+    /// Ends the background tasks when the store is dropped.
+    _stop_on_drop: DropGuard,
 }
 
 impl Remote {
     pub fn new(config: Config, store: Weak<Inner>) -> Self {
-        Remote { config, store }
+        let stop = CancellationToken::new();
+        Remote {
+            store,
+            writer: Arc::new(Writer::new(config.client_id)),
+            members: Arc::new(Members::new(config)),
+            fences: Arc::default(),
+            _stop_on_drop: stop.clone().drop_guard(),
+            stop,
+        }
     }
 
+    /// Spawns the two background tasks.
     pub fn start(&self) {
-        let _ = (&self.config, &self.store);
+        let session = session::run(self.store.clone(), self.members.clone(), self.fences.clone());
+        let writes = write::run(self.writer.clone(), self.members.clone());
+        tokio::spawn(self.stop.clone().run_until_cancelled_owned(session));
+        tokio::spawn(self.stop.clone().run_until_cancelled_owned(writes));
     }
 
-    pub async fn fence(&self, _deadline: Instant) -> Result<u64, StoreError> {
-        Err(StoreError::Unavailable("not connected".into()))
+    pub async fn fence(&self, deadline: Instant) -> Result<u64, StoreError> {
+        self.fences.wait(deadline).await
     }
 
-    pub async fn commit(&self, _txn: Txn, _deadline: Instant) -> Result<CommitOutcome, StoreError> {
-        Err(StoreError::Unavailable("not connected".into()))
+    pub async fn commit(&self, txn: Txn, deadline: Instant) -> Result<CommitOutcome, StoreError> {
+        let store = self.store.upgrade().ok_or(StoreError::Deadline)?;
+        self.writer.commit(txn, deadline, &store).await
     }
+}
 
-    pub async fn range_at(
-        &self,
-        _prefix: &str,
-        _revision: u64,
-        _deadline: Instant,
-    ) -> Result<Vec<v1::KeyValue>, SnapshotError> {
-        Err(StoreError::Unavailable("not connected".into()).into())
-    }
-
-    pub async fn history(
-        &self,
-        _prefix: &str,
-        _after: u64,
-        _up_to: u64,
-        _deadline: Instant,
-    ) -> Result<Vec<v1::Event>, SnapshotError> {
-        Err(StoreError::Unavailable("not connected".into()).into())
-    }
+/// Half to all of a pause: front-ends that lost the same member do not come back in step.
+fn jittered(pause: Duration) -> Duration {
+    pause.mul_f64(rand::rng().random_range(0.5..1.0))
 }

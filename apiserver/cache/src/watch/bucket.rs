@@ -54,7 +54,7 @@ struct State {
 /// Lines that were made for one watcher and are the same for all watchers of this bucket that want this format and
 /// select no further.
 #[derive(Clone)]
-pub(super) struct SharedChunk {
+pub(crate) struct SharedChunk {
     pub format: u64,
     pub from: u64,
     pub to: u64,
@@ -63,7 +63,7 @@ pub(super) struct SharedChunk {
 }
 
 /// What a watcher finds at its position.
-pub(super) enum Pending {
+pub(crate) enum Pending {
     /// Nothing; the watcher will be woken.
     Nothing,
     /// The ring has passed the position.

@@ -155,7 +155,8 @@ impl State {
             let Some(revision) = self.ring.front().map(|event| event.revision()) else {
                 break;
             };
-            while let Some(event) = self.ring.pop_front_if(|event| event.revision() == revision) {
+            while self.ring.front().is_some_and(|event| event.revision() == revision) {
+                let Some(event) = self.ring.pop_front() else { break };
                 self.ring_bytes -= event.memory_bytes();
                 self.buckets.each(&event, |bucket| bucket.forget_through(event.sequence));
             }

@@ -1,0 +1,156 @@
+//! Fences: linearizable reads. Whoever waits when one is sent shares it; whoever comes later shares the next.
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
+use std::time::Duration;
+
+use futures_util::Stream;
+use kuorum_proto::v1;
+use parking_lot::Mutex;
+use tokio::sync::oneshot;
+use tokio::time::Instant;
+
+use crate::error::StoreError;
+
+/// How long a reader waits for a member with a leader before it is told that there is none: longer than an election,
+/// shorter than a client's patience.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+#[derive(Default)]
+pub(crate) struct Fences {
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    /// Not yet sent: their fence must begin after they came.
+    waiting: Vec<oneshot::Sender<u64>>,
+    in_flight: Vec<oneshot::Sender<u64>>,
+    /// Of the fence in flight; 0: none.
+    in_flight_id: u64,
+    last_id: u64,
+    /// Of the request stream, when it has nothing to send.
+    waker: Option<Waker>,
+    /// Counts sessions: the request stream of an earlier one sends nothing more.
+    session: u64,
+    /// Why there was no answer lately.
+    trouble: String,
+}
+
+impl Fences {
+    pub async fn wait(&self, deadline: Instant) -> Result<u64, StoreError> {
+        let (done, answer) = oneshot::channel();
+        let waker = {
+            let mut state = self.state.lock();
+            state.waiting.push(done);
+            if state.in_flight_id == 0 { state.waker.take() } else { None }
+        };
+        if let Some(waker) = waker {
+            waker.wake();
+        }
+        let patience = deadline.min(Instant::now() + PATIENCE);
+        match tokio::time::timeout_at(patience, answer).await {
+            Ok(Ok(revision)) => Ok(revision),
+            _ => Err(StoreError::Unavailable(self.trouble())),
+        }
+    }
+
+    fn trouble(&self) -> String {
+        let state = self.state.lock();
+        if state.trouble.is_empty() { "no member answers".to_owned() } else { state.trouble.clone() }
+    }
+
+    /// Begins a session: the stream of its requests. Fences of the last session are sent again.
+    pub fn open(self: &Arc<Self>, open: v1::session_request::Open) -> Requests {
+        let mut state = self.state.lock();
+        state.session += 1;
+        state.retry();
+        let first = v1::SessionRequest { request: Some(v1::session_request::Request::Open(open)) };
+        Requests { fences: self.clone(), session: state.session, first: Some(first) }
+    }
+
+    /// Ends the session: what is in flight waits for the next one.
+    pub fn close(&self, trouble: &str) {
+        let mut state = self.state.lock();
+        state.session += 1;
+        state.trouble = trouble.to_owned();
+        state.retry();
+        let waker = state.waker.take();
+        drop(state);
+        waker.into_iter().for_each(Waker::wake);
+    }
+
+    pub fn acknowledged(&self, id: u64, revision: u64) {
+        let mut state = self.state.lock();
+        if state.in_flight_id != id {
+            return;
+        }
+        let done = std::mem::take(&mut state.in_flight);
+        state.in_flight_id = 0;
+        let waker = if state.waiting.is_empty() { None } else { state.waker.take() };
+        drop(state);
+        // The next fence leaves before the readers of this one begin their work.
+        waker.into_iter().for_each(Waker::wake);
+        for waiter in done {
+            // A reader that gave up has dropped its end.
+            let _ = waiter.send(revision);
+        }
+    }
+
+    /// The member could not serve it (no leader, for example): it is sent again by [`Fences::resume`].
+    pub fn failed(&self, id: u64, message: String) {
+        let mut state = self.state.lock();
+        if state.in_flight_id == id {
+            state.trouble = message;
+            state.retry();
+        }
+    }
+
+    /// Sends what waits.
+    pub fn resume(&self) {
+        let waker = self.state.lock().waker.take();
+        waker.into_iter().for_each(Waker::wake);
+    }
+}
+
+impl State {
+    /// What is in flight waits again; readers that gave up are forgotten.
+    fn retry(&mut self) {
+        self.in_flight_id = 0;
+        let mut again = std::mem::take(&mut self.in_flight);
+        again.append(&mut self.waiting);
+        again.retain(|waiter| !waiter.is_closed());
+        self.waiting = again;
+    }
+}
+
+/// The requests of one session: `Open`, then fences.
+pub(crate) struct Requests {
+    fences: Arc<Fences>,
+    session: u64,
+    first: Option<v1::SessionRequest>,
+}
+
+impl Stream for Requests {
+    type Item = v1::SessionRequest;
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<v1::SessionRequest>> {
+        if let Some(first) = self.first.take() {
+            return Poll::Ready(Some(first));
+        }
+        let mut state = self.fences.state.lock();
+        if state.session != self.session {
+            return Poll::Ready(None);
+        }
+        if state.in_flight_id != 0 || state.waiting.is_empty() {
+            state.waker = Some(cx.waker().clone());
+            return Poll::Pending;
+        }
+        state.last_id += 1;
+        state.in_flight_id = state.last_id;
+        state.in_flight = std::mem::take(&mut state.waiting);
+        let fence = v1::session_request::Fence { id: state.in_flight_id };
+        Poll::Ready(Some(v1::SessionRequest { request: Some(v1::session_request::Request::Fence(fence)) }))
+    }
+}
