@@ -8,6 +8,7 @@ use serde_json::{Map, Number, Value};
 
 use super::PATCH_DEPTH_MAX;
 use crate::codec;
+use crate::model::{AnyKind, Node, Schema};
 
 /// Most complaints that are kept; the server's decoder keeps as many.
 const DUPLICATES_MAX: usize = 100;
@@ -27,7 +28,18 @@ pub(super) fn parse(json: &[u8]) -> Result<Document, String> {
     let parsed = Seed { context: &context, depth: 0 }.deserialize(&mut deserializer);
     match parsed.and_then(|value| deserializer.end().map(|()| value)) {
         Ok(value) => Ok(Document { value, duplicates: context.duplicates.into_inner() }),
-        Err(error) => Err(go_syntax_error(json, &error)),
+        Err(_) => parse_leniently(json),
+    }
+}
+
+/// The codec's decoder takes what Go takes (halves of surrogate pairs, bytes that are not UTF-8) and refuses the rest
+/// in Go's words. It does not note duplicates in values without a type, so it comes second.
+fn parse_leniently(json: &[u8]) -> Result<Document, String> {
+    let anything =
+        Schema { node: Node::Any(AnyKind::Json), go_type: "interface {}".into(), enum_values: Box::default() };
+    match codec::decode_json(json, &anything) {
+        Ok(decoded) => Ok(Document { value: decoded.value, duplicates: Vec::new() }),
+        Err(error) => Err(error.to_string()),
     }
 }
 
@@ -40,17 +52,6 @@ pub(super) fn json_kind(value: &Value) -> &'static str {
         Value::String(_) => "string",
         Value::Array(_) => "array",
         Value::Object(_) => "object",
-    }
-}
-
-/// The codec's scanner speaks Go; it is asked only once something is known to be wrong.
-fn go_syntax_error(json: &[u8], error: &serde_json::Error) -> String {
-    if error.is_eof() {
-        return "unexpected end of JSON input".to_owned();
-    }
-    match codec::type_meta(json) {
-        Err(codec::DecodeError::Syntax(message)) => message,
-        _ => error.to_string(),
     }
 }
 

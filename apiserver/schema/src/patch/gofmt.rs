@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use serde_json::{Number, Value};
+use serde_json::{Map, Number, Value};
 
 /// A JSON value as Go's `%v` prints the decoded `interface{}`: `map[a:1 b:[x y]]`.
 pub fn value(json: &Value) -> String {
@@ -15,6 +15,13 @@ pub fn value(json: &Value) -> String {
 pub fn list(items: &[Value]) -> String {
     let mut text = String::new();
     write_list(&mut text, items);
+    text
+}
+
+/// An object as Go's `%v` prints the decoded map.
+pub fn map(fields: &Map<String, Value>) -> String {
+    let mut text = String::new();
+    write_map(&mut text, fields);
     text
 }
 
@@ -87,19 +94,21 @@ fn write_value(text: &mut String, json: &Value) {
         Value::Number(number) => write_number(text, number),
         Value::String(string) => text.push_str(string),
         Value::Array(items) => write_list(text, items),
-        Value::Object(fields) => {
-            text.push_str("map[");
-            for (index, (name, field)) in fields.iter().enumerate() {
-                if index > 0 {
-                    text.push(' ');
-                }
-                text.push_str(name);
-                text.push(':');
-                write_value(text, field);
-            }
-            text.push(']');
-        }
+        Value::Object(fields) => write_map(text, fields),
     }
+}
+
+fn write_map(text: &mut String, fields: &Map<String, Value>) {
+    text.push_str("map[");
+    for (index, (name, field)) in fields.iter().enumerate() {
+        if index > 0 {
+            text.push(' ');
+        }
+        text.push_str(name);
+        text.push(':');
+        write_value(text, field);
+    }
+    text.push(']');
 }
 
 fn write_list(text: &mut String, items: &[Value]) {

@@ -76,7 +76,7 @@ fn merge(doc: &mut Map<String, Value>, patch: &Map<String, Value>, levels: usize
 }
 
 fn too_deep() -> PatchError {
-    PatchError::BadRequest(format!("error decoding patch: exceeded max depth of {PATCH_DEPTH_MAX}"))
+    PatchError::BadRequest("error decoding patch: invalid character '{' exceeded max depth".to_owned())
 }
 
 /// A copy without the `null` members of objects; `null` items of lists stay.

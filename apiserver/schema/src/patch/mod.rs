@@ -13,10 +13,9 @@ pub use json::JsonPatch;
 pub use merge::MergePatch;
 pub use strategic::StrategicPatch;
 
-/// Deepest nesting of a patch, and of an object that a patch is applied to. The functions here recurse once per level
-/// with frames of a few hundred bytes; no Kubernetes type is deeper than a few dozen levels, and the schema of a
-/// custom resource may be a few hundred.
-pub const PATCH_DEPTH_MAX: usize = 512;
+/// Deepest nesting of a patch and of what it makes of an object: what the decoder keeps. The functions here recurse
+/// once per level of the patch.
+pub const PATCH_DEPTH_MAX: usize = crate::codec::KEPT_DEPTH_MAX;
 
 /// Why a patch is refused.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
