@@ -1,0 +1,330 @@
+//! The steps of a scenario, one by one.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use kuorum_kinds::hooks::Context;
+use kuorum_kinds::kind::Kind;
+use kuorum_kinds::registry::Registry;
+use kuorum_kinds::row::Scope;
+use serde_json::{Value, json};
+
+use crate::scenario::{self, Step, concrete, differences, fill};
+
+const NOW: &str = "2024-05-01T10:00:00Z";
+const UID: &str = "01234567-89ab-cdef-0123-456789abcdef";
+
+/// What admission plugins add, or allocators: not the kinds' part.
+const OTHERS: [&str; 8] = [
+    "spec.tolerations",
+    "spec.priority",
+    "spec.preemptionPolicy",
+    "spec.clusterIP",
+    "spec.clusterIPs",
+    "spec.healthCheckNodePort",
+    "metadata.managedFields",
+    "metadata.resourceVersion",
+];
+
+/// Where a request goes.
+struct Target {
+    kind: Arc<Kind>,
+    namespace: String,
+    name: String,
+    subresource: String,
+}
+
+fn target(registry: &Registry, path: &str) -> Option<Target> {
+    let parts: Vec<&str> = path.split('/').filter(|p| !p.is_empty()).collect();
+    let (group, version, rest) = match parts.as_slice() {
+        ["api", version, rest @ ..] => ("", *version, rest),
+        ["apis", group, version, rest @ ..] => (*group, *version, rest),
+        _ => return None,
+    };
+    let (namespace, rest) = match rest {
+        ["namespaces", namespace, resource, more @ ..] if registry.resource(group, version, resource).is_some() => {
+            (*namespace, std::iter::once(*resource).chain(more.iter().copied()).collect())
+        }
+        _ => ("", rest.to_vec()),
+    };
+    let kind = registry.resource(group, version, rest.first()?)?.clone();
+    let part = |i: usize| rest.get(i).copied().unwrap_or("").to_owned();
+    Some(Target { kind, namespace: namespace.to_owned(), name: part(1), subresource: part(2) })
+}
+
+/// Counts and complaints of one run.
+#[derive(Default)]
+struct Report {
+    compared: usize,
+    skipped: usize,
+    failures: Vec<String>,
+}
+
+struct Replay<'a> {
+    registry: &'a Registry,
+    name: &'a str,
+    /// The newest answer for each object: by storage prefix, namespace and name.
+    objects: HashMap<String, Value>,
+    report: Report,
+}
+
+impl Replay<'_> {
+    fn step(&mut self, number: usize, step: &Step) {
+        let Some(target) = target(self.registry, &step.path) else {
+            self.report.skipped += 1;
+            return;
+        };
+        let outcome = match step.method.as_str() {
+            "POST" if target.name.is_empty() => self.create(step, &target),
+            "PUT" | "PATCH" => self.update(step, &target),
+            "GET" if step.answer["kind"] == "Table" => self.table(step, &target),
+            _ => None,
+        };
+        match outcome {
+            None => self.report.skipped += 1,
+            Some(problems) => {
+                self.report.compared += 1;
+                if !problems.is_empty() {
+                    let title = format!("{} step {number}: {} {}", self.name, step.method, step.path);
+                    let shown: Vec<String> = problems.iter().take(12).map(|p| format!("    {p}")).collect();
+                    self.report.failures.push(format!("{title}\n{}", shown.join("\n")));
+                }
+            }
+        }
+        self.remember(step, &target);
+    }
+
+    fn key(target: &Target, name: &str) -> String {
+        format!("{}{}/{name}", target.kind.storage_prefix, target.namespace)
+    }
+
+    fn remember(&mut self, step: &Step, target: &Target) {
+        if step.status >= 300 || step.query.contains("dryRun") || step.method == "DELETE" {
+            return;
+        }
+        let object = &step.answer;
+        if object["kind"] == target.kind.row.kind
+            && object["apiVersion"] == target.kind.api_version.as_str()
+            && let Some(name) = object["metadata"]["name"].as_str()
+        {
+            let mut stored = concrete(object);
+            target.kind.to_storage(&mut stored);
+            self.objects.insert(Self::key(target, name), stored);
+        }
+        for item in object["items"].as_array().into_iter().flatten() {
+            if let Some(name) = item["metadata"]["name"].as_str()
+                && object["kind"] == target.kind.row.list_kind()
+            {
+                let mut stored = concrete(item);
+                target.kind.to_storage(&mut stored);
+                self.objects.insert(Self::key(target, name), stored);
+            }
+        }
+    }
+
+    fn context<'c>(target: &'c Target, groups: &'c [String]) -> Context<'c> {
+        Context { subresource: &target.subresource, user: "admin", groups, uid: "admin", now: NOW }
+    }
+
+    fn create(&mut self, step: &Step, target: &Target) -> Option<Vec<String>> {
+        if !matches!(step.status, 201 | 422) || !step.body.is_object() || !target.kind.row.is_stored() {
+            return None;
+        }
+        let kind = &target.kind;
+        let mut object = decode(kind, &step.body)?;
+        let groups = ["system:masters".to_owned(), "system:authenticated".to_owned()];
+        let context = Self::context(target, &groups);
+        kind.default(&mut object);
+        let meta = object.as_object_mut()?.entry("metadata").or_insert_with(|| json!({}));
+        meta["uid"] = UID.into();
+        meta["creationTimestamp"] = NOW.into();
+        if kind.row.scope == Scope::Namespaced {
+            meta["namespace"] = target.namespace.as_str().into();
+        }
+        if meta["generateName"].is_string() && meta["name"].is_null() {
+            meta["name"] = step.answer["metadata"]["name"].clone();
+        }
+        kind.prepare_create(&mut object, &context);
+        let errors = kind.validate_create(&object, &context);
+        Some(self.judge(step, kind, &object, errors))
+    }
+
+    fn update(&mut self, step: &Step, target: &Target) -> Option<Vec<String>> {
+        if !matches!(step.status, 200 | 201 | 422) || target.subresource == "scale" {
+            return None;
+        }
+        let kind = &target.kind;
+        let mut old = self.objects.get(&Self::key(target, &target.name))?.clone();
+        kind.from_storage(&mut old);
+        let body: Value = if step.body.is_string() { return None } else { step.body.clone() };
+        let wanted = if step.method == "PUT" {
+            if step.status == 201 {
+                return None;
+            }
+            let mut text = body.to_string();
+            for key in ["{uid}", "{rv}", "{rv0}"] {
+                text = text.replace(key, if key == "{uid}" { UID } else { "7" });
+            }
+            serde_json::from_str(&text).ok()?
+        } else {
+            let bytes = body.to_string().into_bytes();
+            match step.headers["Content-Type"].as_str().unwrap_or("application/json") {
+                "application/merge-patch+json" => kuorum_schema::patch::merge::apply(&old, &bytes).ok()?,
+                "application/json-patch+json" => kuorum_schema::patch::json::apply(&old, &bytes).ok()?,
+                "application/strategic-merge-patch+json" => {
+                    kuorum_schema::patch::strategic::apply(&old, &bytes, &kind.schema).ok()?
+                }
+                _ => return None,
+            }
+        };
+        let mut new = decode(kind, &wanted)?;
+        let groups = ["system:masters".to_owned(), "system:authenticated".to_owned()];
+        let context = Self::context(target, &groups);
+        kind.default(&mut new);
+        let meta = new.as_object_mut()?.entry("metadata").or_insert_with(|| json!({}));
+        if kind.row.scope == Scope::Namespaced && meta["namespace"].is_null() {
+            meta["namespace"] = target.namespace.as_str().into();
+        }
+        kind.prepare_update(&mut new, &old, &context);
+        let errors = kind.validate_update(&new, &old, &context);
+        Some(self.judge(step, kind, &new, errors))
+    }
+
+    fn judge(&self, step: &Step, kind: &Kind, object: &Value, errors: kuorum_kinds::field::Errors) -> Vec<String> {
+        let mut problems = Vec::new();
+        if step.status == 422 {
+            let causes: Vec<Value> = errors
+                .iter()
+                .map(|e| json!({"field": e.field, "reason": e.kind.reason(), "message": e.message}))
+                .collect();
+            let wanted = step.answer["details"]["causes"].as_array().cloned().unwrap_or_default();
+            for (i, cause) in wanted.iter().enumerate() {
+                match causes.get(i) {
+                    Some(mine) => differences(mine, cause, &format!("cause {i}"), &mut problems),
+                    None => problems.push(format!("cause {i} missing: {} {}", cause["field"], cause["message"])),
+                }
+            }
+            for extra in causes.iter().skip(wanted.len()) {
+                problems.push(format!("unexpected cause {} {}", extra["field"], extra["message"]));
+            }
+            return problems;
+        }
+        for error in errors {
+            problems.push(format!("unexpected error: {}", error.full()));
+        }
+        let mut json = Vec::new();
+        kuorum_schema::codec::encode(object, &kind.schema, &mut json);
+        let mut mine: Value = serde_json::from_slice(&json).expect("the encoder writes JSON");
+        let mut answer = step.answer.clone();
+        for path in OTHERS {
+            drop(&mut mine, path);
+            drop(&mut answer, path);
+        }
+        differences(&mine, &answer, "", &mut problems);
+        let mut warnings: Vec<String> = kind.warnings(object, None).iter().map(|w| format!("{w:?}")).collect();
+        warnings.dedup();
+        let theirs: Vec<&String> = step
+            .warnings
+            .iter()
+            .filter(|w| !w.starts_with("\"unknown field") && !w.starts_with("\"duplicate field") && !w.starts_with("\"line"))
+            .collect();
+        if !warnings.iter().eq(theirs.iter().copied()) && !theirs.iter().any(|w| w.contains("PodSecurity")) {
+            problems.push(format!("warnings {warnings:?}, want {theirs:?}"));
+        }
+        problems
+    }
+
+    fn table(&mut self, step: &Step, target: &Target) -> Option<Vec<String>> {
+        let kind = &target.kind;
+        let printer = kind.table();
+        let mut problems = Vec::new();
+        let columns: Vec<Value> = printer
+            .columns
+            .iter()
+            .map(|c| {
+                json!({"name": c.name, "type": c.kind, "format": c.format, "description": c.description(),
+                       "priority": c.priority})
+            })
+            .collect();
+        if let Some(answer) = step.answer["columnDefinitions"].as_array() {
+            differences(&columns.into(), &answer.clone().into(), "columns", &mut problems);
+        }
+        for row in step.answer["rows"].as_array().into_iter().flatten() {
+            let at = printer.columns.iter().position(|c| c.name == "Name")?;
+            let name = row["cells"][at].as_str().unwrap_or("").trim_end_matches(" (default)").to_owned();
+            let Some(stored) = self.objects.get(&Self::key(target, &name)) else { continue };
+            let mut object = stored.clone();
+            kind.from_storage(&mut object);
+            let now = 1_784_000_000;
+            let cells = (printer.cells)(&object, now);
+            differences(&cells.into(), &row["cells"], &format!("row {name}"), &mut problems);
+        }
+        Some(problems)
+    }
+}
+
+fn decode(kind: &Kind, body: &Value) -> Option<Value> {
+    let filled: Value = serde_json::from_str(&fill(&body.to_string())).ok()?;
+    kuorum_schema::codec::decode_value(&filled, &kind.schema).ok().map(|decoded| decoded.value)
+}
+
+fn drop(object: &mut Value, path: &str) {
+    match path.split_once('.') {
+        Some((head, rest)) => {
+            if let Some(inner) = object.get_mut(head) {
+                drop(inner, rest);
+            }
+        }
+        None => {
+            if let Some(map) = object.as_object_mut() {
+                map.remove(path);
+            }
+        }
+    }
+}
+
+fn run(prefixes: &[&str]) -> Report {
+    let registry = Registry::builtin().expect("schemas");
+    let mut total = Report::default();
+    for name in scenario::names(prefixes) {
+        let mut replay =
+            Replay { registry: &registry, name: &name, objects: HashMap::new(), report: Report::default() };
+        for (number, step) in scenario::read(&name).iter().enumerate() {
+            replay.step(number, step);
+        }
+        let report = replay.report;
+        println!("{name}: {} compared, {} skipped, {} differ", report.compared, report.skipped, report.failures.len());
+        total.compared += report.compared;
+        total.skipped += report.skipped;
+        total.failures.extend(report.failures);
+    }
+    println!("total: {} compared, {} skipped, {} differ", total.compared, total.skipped, total.failures.len());
+    total
+}
+
+#[test]
+fn kinds_behave_as_recorded() {
+    let report = run(&["kind-"]);
+    for failure in &report.failures {
+        println!("{failure}");
+    }
+    assert!(report.failures.is_empty(), "{} of {} steps differ", report.failures.len(), report.compared);
+}
+
+#[test]
+fn defaults_are_as_recorded() {
+    let report = run(&["defaults-"]);
+    for failure in &report.failures {
+        println!("{failure}");
+    }
+    assert!(report.failures.is_empty(), "{} of {} steps differ", report.failures.len(), report.compared);
+}
+
+#[test]
+fn refusals_are_as_recorded() {
+    let report = run(&["validation-", "machinery-metadata-rules", "machinery-create-errors"]);
+    for failure in &report.failures {
+        println!("{failure}");
+    }
+    assert!(report.failures.is_empty(), "{} of {} steps differ", report.failures.len(), report.compared);
+}
