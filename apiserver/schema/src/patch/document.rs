@@ -12,6 +12,8 @@ use crate::model::{AnyKind, Node, Schema};
 
 /// Most complaints that are kept; the server's decoder keeps as many.
 const DUPLICATES_MAX: usize = 100;
+/// Longest path of a complaint in bytes; a patch could otherwise have its longest key repeated in each.
+const PATH_BYTES_MAX: usize = 1024;
 
 /// A parsed JSON document.
 pub(super) struct Document {
@@ -55,6 +57,19 @@ pub(super) fn json_kind(value: &Value) -> &'static str {
     }
 }
 
+/// How many levels of objects and lists a value has; 0 for a scalar. Gives up counting past the bound.
+pub(super) fn depth(value: &Value) -> usize {
+    fn below(value: &Value, limit: usize) -> usize {
+        let Some(limit) = limit.checked_sub(1) else { return 0 };
+        match value {
+            Value::Object(fields) => 1 + fields.values().map(|field| below(field, limit)).max().unwrap_or(0),
+            Value::Array(items) => 1 + items.iter().map(|item| below(item, limit)).max().unwrap_or(0),
+            _ => 0,
+        }
+    }
+    below(value, PATCH_DEPTH_MAX + 1)
+}
+
 #[derive(Default)]
 struct Context {
     /// Where the parser is: `.name` and `[index]` pieces, each with the length of the path before it.
@@ -78,7 +93,9 @@ impl Context {
         if duplicates.len() < DUPLICATES_MAX {
             let path = self.path.borrow();
             let dot = if path.is_empty() { "" } else { "." };
-            duplicates.push(format!("{path}{dot}{name}"));
+            if path.len() + name.len() <= PATH_BYTES_MAX {
+                duplicates.push(format!("{path}{dot}{name}"));
+            }
         }
     }
 }

@@ -5,7 +5,7 @@
 
 use serde_json::{Map, Value};
 
-use super::document::{self, json_kind};
+use super::document::{self, depth, json_kind};
 use super::{PATCH_DEPTH_MAX, PatchError};
 
 /// Most operations of one patch, as kube-apiserver's.
@@ -85,12 +85,53 @@ impl JsonPatch {
 
     /// Applies all operations, in order, or none.
     pub fn apply(&self, mut doc: Value) -> Result<Value, PatchError> {
-        let mut copied = 0;
+        let mut budget = Budget { copied: 0, depth: depth(&doc) };
         for operation in &self.operations {
-            operation.apply(&mut doc, &mut copied).map_err(PatchError::Unprocessable)?;
+            operation.apply(&mut doc, &mut budget).map_err(PatchError::Unprocessable)?;
         }
         Ok(doc)
     }
+}
+
+/// What the operations of one patch may use up together.
+struct Budget {
+    /// Bytes of JSON that `copy` has added.
+    copied: usize,
+    /// No value of the document is nested deeper than this; it may be less.
+    depth: usize,
+}
+
+impl Budget {
+    fn copy(&mut self, value: &Value) -> Result<(), String> {
+        self.copied += json_length(value);
+        if self.copied > COPIED_BYTES_MAX {
+            return Err(format!(
+                "unable to complete the copy, the accumulated size increase of copy is {}, exceeding the limit \
+                 {COPIED_BYTES_MAX}",
+                self.copied
+            ));
+        }
+        Ok(())
+    }
+
+    /// Notes that a value with `below` levels of its own now stands at `path`. Without this, a patch that moves what
+    /// it moved could nest a document a level deeper with every operation.
+    fn nest(&mut self, doc: &Value, path: &str, below: usize) -> Result<(), String> {
+        self.depth = self.depth.max(levels(path) + below);
+        if self.depth > PATCH_DEPTH_MAX {
+            // The estimate is too high after moves; the walk settles it.
+            self.depth = depth(doc);
+        }
+        if self.depth > PATCH_DEPTH_MAX {
+            return Err(format!("the patched document is nested deeper than {PATCH_DEPTH_MAX} levels"));
+        }
+        Ok(())
+    }
+}
+
+/// How many containers a path leads through.
+fn levels(path: &str) -> usize {
+    path.bytes().filter(|&b| b == b'/').count()
 }
 
 impl Operation {
@@ -126,30 +167,32 @@ impl Operation {
         Ok(Operation { kind, path, from, value })
     }
 
-    fn apply(&self, doc: &mut Value, copied: &mut usize) -> Result<(), String> {
+    fn apply(&self, doc: &mut Value, budget: &mut Budget) -> Result<(), String> {
         match &self.kind {
-            Kind::Add => add(doc, self.path()?, self.value.clone()),
-            Kind::Remove => remove(doc, self.path()?),
-            Kind::Replace => replace(doc, self.path()?, &self.value),
+            Kind::Add => {
+                let path = self.path()?;
+                add(doc, path, self.value.clone())?;
+                budget.nest(doc, path, depth(&self.value))
+            }
+            Kind::Remove => remove(doc, self.path()?).map(drop),
+            Kind::Replace => {
+                let path = self.path()?;
+                replace(doc, path, &self.value)?;
+                budget.nest(doc, path, depth(&self.value))
+            }
             Kind::Move => {
                 let (from, path) = (self.from()?, self.path()?);
-                let value = get(doc, from)?.clone();
-                remove(doc, from)?;
-                add(doc, path, value)
+                let value = remove(doc, from)?;
+                add(doc, path, value)?;
+                budget.nest(doc, path, budget.depth.saturating_sub(levels(from)))
             }
             Kind::Copy => {
                 let (from, path) = (self.from()?, self.path()?);
-                let value = get(doc, from)?.clone();
-                // The target is looked up before the budget, as the library does.
-                find(doc, path)?;
-                *copied += json_length(&value);
-                if *copied > COPIED_BYTES_MAX {
-                    return Err(format!(
-                        "unable to complete the copy, the accumulated size increase of copy is {copied}, exceeding \
-                         the limit {COPIED_BYTES_MAX}"
-                    ));
-                }
-                add(doc, path, value)
+                let value = get(doc, from)?;
+                budget.copy(value)?;
+                let (value, below) = (value.clone(), depth(value));
+                add(doc, path, value)?;
+                budget.nest(doc, path, below)
             }
             Kind::Test => {
                 let path = self.path()?;
@@ -208,7 +251,6 @@ fn get<'d>(doc: &'d mut Value, path: &str) -> Result<&'d Value, String> {
 }
 
 fn add(doc: &mut Value, path: &str, value: Value) -> Result<(), String> {
-    bounded(path, &value)?;
     let (container, key) = find(doc, path)?;
     match container {
         Value::Object(fields) => {
@@ -225,19 +267,14 @@ fn add(doc: &mut Value, path: &str, value: Value) -> Result<(), String> {
     Ok(())
 }
 
-fn remove(doc: &mut Value, path: &str) -> Result<(), String> {
+/// Takes out the value at `path`, which must be there.
+fn remove(doc: &mut Value, path: &str) -> Result<Value, String> {
     let (container, key) = find(doc, path)?;
     match container {
-        Value::Object(fields) => {
-            fields.remove(&key).ok_or_else(|| format!("unable to remove nonexistent key: {key}"))?;
-        }
-        Value::Array(items) => {
-            let at = existing_index(&key, items.len())?;
-            items.remove(at);
-        }
-        _ => return Err(format!("doc is missing path: {path}")),
+        Value::Object(fields) => fields.remove(&key).ok_or_else(|| format!("unable to remove nonexistent key: {key}")),
+        Value::Array(items) => Ok(items.remove(existing_index(&key, items.len())?)),
+        _ => Err(format!("doc is missing path: {path}")),
     }
-    Ok(())
 }
 
 fn replace(doc: &mut Value, path: &str, value: &Value) -> Result<(), String> {
@@ -248,7 +285,6 @@ fn replace(doc: &mut Value, path: &str, value: &Value) -> Result<(), String> {
         }
         return Ok(());
     }
-    bounded(path, value)?;
     let (container, key) = find(doc, path)?;
     match container {
         Value::Object(fields) => {
@@ -259,14 +295,6 @@ fn replace(doc: &mut Value, path: &str, value: &Value) -> Result<(), String> {
             items[at] = value.clone();
         }
         _ => return Err(format!("doc is missing path: {path}")),
-    }
-    Ok(())
-}
-
-/// A patch could otherwise nest a document deeper with every operation (a copy of the whole into a part of it).
-fn bounded(path: &str, value: &Value) -> Result<(), String> {
-    if path.bytes().filter(|&b| b == b'/').count() + super::merge::depth(value) > PATCH_DEPTH_MAX {
-        return Err(format!("the patched document is nested deeper than {PATCH_DEPTH_MAX} levels"));
     }
     Ok(())
 }

@@ -92,19 +92,6 @@ fn without_nulls(value: &Value) -> Value {
     }
 }
 
-/// How many levels of objects and lists a value has; 0 for a scalar. Gives up counting past the bound.
-pub(super) fn depth(value: &Value) -> usize {
-    fn below(value: &Value, limit: usize) -> usize {
-        let Some(limit) = limit.checked_sub(1) else { return 0 };
-        match value {
-            Value::Object(fields) => 1 + fields.values().map(|field| below(field, limit)).max().unwrap_or(0),
-            Value::Array(items) => 1 + items.iter().map(|item| below(item, limit)).max().unwrap_or(0),
-            _ => 0,
-        }
-    }
-    below(value, PATCH_DEPTH_MAX + 1)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -34,3 +34,6 @@ pub enum PatchError {
     #[error("{0}")]
     Internal(String),
 }
+
+#[cfg(test)]
+mod recordings;

@@ -9,6 +9,8 @@ mod lists;
 mod lookup;
 mod restore;
 
+use std::collections::HashSet;
+
 use serde_json::{Map, Value};
 
 use super::document::{self, json_kind};
@@ -164,14 +166,14 @@ fn merge_list(
 /// `$retainKeys`: all other fields of the original go. The patch must not set a field that it does not retain.
 fn retain_keys(original: &mut Map<String, Value>, patch: &Map<String, Value>, keys: &Value) -> Result<(), PatchError> {
     let malformed = || PatchError::BadRequest("invalid patch format of retainKeys".to_owned());
-    let keys: Vec<&str> = keys.as_array().ok_or_else(malformed)?.iter().filter_map(Value::as_str).collect();
+    let keys: HashSet<&str> = keys.as_array().ok_or_else(malformed)?.iter().filter_map(Value::as_str).collect();
     for (key, value) in patch {
         let is_directive = key == RETAIN_KEYS || key.starts_with(DELETE_FROM_LIST) || key.starts_with(SET_ORDER);
-        if !is_directive && !value.is_null() && !keys.contains(&key.as_str()) {
+        if !is_directive && !value.is_null() && !keys.contains(key.as_str()) {
             return Err(malformed());
         }
     }
-    original.retain(|key, _| keys.contains(&key.as_str()));
+    original.retain(|key, _| keys.contains(key.as_str()));
     Ok(())
 }
 

@@ -57,6 +57,8 @@ pub(super) fn resolve(text: &str, plain: bool, tag: Option<&Tag>) -> Result<Scal
     match (tag, resolve_plain(text)) {
         (CoreTag::Text, _) => Ok(Scalar::Text(text.to_owned())),
         (CoreTag::Binary, _) => {
+            // Go's decoder passes over line ends.
+            let text: String = text.chars().filter(|c| !matches!(c, '\n' | '\r')).collect();
             let bytes = STANDARD.decode(text).map_err(|_| "!!binary value contains invalid base64 data".to_owned())?;
             Ok(Scalar::Text(String::from_utf8_lossy(&bytes).into_owned()))
         }

@@ -63,6 +63,7 @@ fn plain_scalars() {
         ("!!int '12'", json!(12)),
         ("!!float 12", json!(12)),
         ("!!binary aGk=", json!("hi")),
+        ("!!binary |\n  aG\n  k=\n", json!("hi")),
         ("!custom 12", json!("12")),
         ("|\n two\n  lines\n", json!("two\n lines\n")),
         (">-\n two\n lines\n", json!("two lines")),

@@ -132,6 +132,25 @@ fn a_document_cannot_be_nested_without_end() {
 }
 
 #[test]
+fn moves_nest_no_deeper_either() {
+    let mut operations = vec![json!({"op": "add", "path": "/a", "value": {}})];
+    for _ in 0..PATCH_DEPTH_MAX {
+        operations.push(json!({"op": "add", "path": "/b", "value": {}}));
+        operations.push(json!({"op": "move", "from": "/a", "path": "/b/a"}));
+        operations.push(json!({"op": "move", "from": "/b", "path": "/a"}));
+    }
+    assert!(check("{}", &Value::from(operations).to_string()).is_err());
+    // Back and forth is no nesting, however often.
+    let mut operations = Vec::new();
+    for _ in 0..1000 {
+        operations.push(json!({"op": "move", "from": "/a", "path": "/b/c/d"}));
+        operations.push(json!({"op": "move", "from": "/b/c/d", "path": "/a"}));
+    }
+    let doc = r#"{"a":{"x":[1]},"b":{"c":{}}}"#;
+    assert_eq!(check(doc, &Value::from(operations).to_string()).unwrap(), serde_json::from_str::<Value>(doc).unwrap());
+}
+
+#[test]
 fn strict_errors_name_the_field() {
     let patch = JsonPatch::decode(br#"[{"op":"add","path":"/data/x","value":"1","value":"2","foo":1}]"#).unwrap();
     assert_eq!(

@@ -171,6 +171,64 @@ fn exact_matches_for_indexes() {
     assert_eq!((exact("a"), exact("b"), exact("c"), exact("d")), (Some("1"), Some("2"), None, None));
 }
 
+#[test]
+fn recorded_selectors_read_and_match_as_in_the_real_server() {
+    let scenarios = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/oracle/scenarios");
+    let read = |name: &str| std::fs::read(scenarios.join(name)).unwrap();
+    let answers: Value = serde_json::from_slice(&read("machinery-label-selectors.answers.json")).unwrap();
+    let objects = [
+        labels(&[("tier", "web"), ("rank", "1")]),
+        labels(&[("tier", "db"), ("rank", "2"), ("empty", "")]),
+        labels(&[("example.com/x", "y")]),
+        labels(&[]),
+    ];
+    let mut compared = 0;
+    for answer in answers.as_array().unwrap() {
+        let Some((_, query)) = answer["do"].as_str().and_then(|line| line.split_once("?labelSelector=")) else {
+            continue;
+        };
+        let text = percent_decoded(query.split('&').next().unwrap_or_default());
+        let selector = Selector::parse(&text);
+        match answer["status"].as_i64() {
+            Some(200) => {
+                let selector = selector.unwrap();
+                let names: Vec<&str> = "abcd"
+                    .split("")
+                    .filter(|name| !name.is_empty())
+                    .zip(&objects)
+                    .filter(|(_, labels)| selector.matches(labels.as_slice()))
+                    .map(|(name, _)| name)
+                    .collect();
+                let items = answer["body"]["items"].as_array().cloned().unwrap_or_default();
+                let real: Vec<&str> = items.iter().filter_map(|item| item["metadata"]["name"].as_str()).collect();
+                assert_eq!(names, real, "{text}");
+            }
+            _ => assert_eq!(selector.unwrap_err().to_string(), answer["body"]["message"], "{text}"),
+        }
+        compared += 1;
+    }
+    assert!(compared > 50, "{compared}");
+}
+
+fn percent_decoded(text: &str) -> String {
+    let mut bytes = Vec::new();
+    let mut rest = text.as_bytes();
+    while let [first, tail @ ..] = rest {
+        match (first, tail) {
+            (b'%', [high, low, after @ ..]) => {
+                let digits = [*high, *low];
+                bytes.push(u8::from_str_radix(std::str::from_utf8(&digits).unwrap(), 16).unwrap());
+                rest = after;
+            }
+            _ => {
+                bytes.push(*first);
+                rest = tail;
+            }
+        }
+    }
+    String::from_utf8(bytes).unwrap()
+}
+
 proptest! {
     #[test]
     fn no_text_panics(text in "\\PC{0,40}") {
