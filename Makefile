@@ -43,11 +43,12 @@ fix: setup-build ## Formatting, and the lints that can be repaired without a per
 
 .PHONY: oracle
 oracle: build setup-test ## Replay the recorded answers; ONLY=kind-pods for a part, V=1 for every difference
-	deploy/scripts/oracle replay $(if $(ONLY),--only $(ONLY)) $(if $(V),-v)
+	$(if $(ONLY),KUORUM_ORACLE_ONLY=$(ONLY)) $(if $(V),KUORUM_ORACLE_VERBOSE=1) \
+	  cargo test --release -p kuorum-tests --test oracle -- --nocapture
 
 .PHONY: oracle-update
 oracle-update: build setup-test ## Take steps that are now the same off tests/oracle/differs.txt; adds none
-	deploy/scripts/oracle update
+	KUORUM_ORACLE=update cargo test --release -p kuorum-tests --test oracle -- --nocapture
 
 .PHONY: soak
 soak: build setup-test ## Crash loop under load for SOAK_SECONDS (600)

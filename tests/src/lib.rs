@@ -4,8 +4,10 @@
 //! by the ids of the processes that the test has started.
 
 pub mod cluster;
+pub mod compose;
 pub mod dev;
 pub mod kubectl;
+pub mod load;
 pub mod paths;
 pub mod ports;
 pub mod process;

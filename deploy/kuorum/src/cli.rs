@@ -2,11 +2,12 @@
 
 use std::ffi::OsString;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use anyhow::{Context, Result};
 use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 
-use crate::{completion, ctl, kubeconfig, pki, settings};
+use crate::{completion, ctl, dev, kubeconfig, pki, probe, servers, settings};
 
 /// A Kubernetes API server cluster: stateless front-ends and a Raft store in one program
 ///
@@ -25,12 +26,20 @@ struct Cli {
 /// A subcommand with its settings.
 #[derive(Debug, Subcommand)]
 pub enum Command {
+    /// Run an API server and a one-member store in one process, with certificates of their own
+    Dev(Box<dev::DevArgs>),
+    /// Run a front-end of a cluster
+    Apiserver(Box<servers::ApiserverArgs>),
+    /// Run a store member of a cluster
+    Storage(Box<servers::StorageArgs>),
     /// Inspect and repair a store: members, leadership, snapshots
     Ctl(ctl::CtlArgs),
     /// Make, list and rotate certificates
     Pki(pki::PkiArgs),
     /// Write a kubeconfig, or merge one into yours
     Kubeconfig(kubeconfig::KubeconfigArgs),
+    /// Ask a health endpoint, for containers without curl
+    Probe(probe::ProbeArgs),
     /// Print the version
     Version(VersionArgs),
     /// Print a shell's completion script
@@ -44,6 +53,9 @@ pub struct VersionArgs {
     #[arg(long)]
     json: bool,
 }
+
+/// How long background work may take to end once a server has stopped.
+const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Why a command line was not understood.
 pub enum ParseError {
@@ -64,17 +76,21 @@ pub fn parse(arguments: Vec<OsString>) -> Result<Command, ParseError> {
 /// Runs a subcommand to its end.
 pub fn run(command: Command) -> Result<()> {
     match command {
+        Command::Dev(args) => serve(dev::run(*args)),
+        Command::Apiserver(args) => serve(servers::apiserver(*args)),
+        Command::Storage(args) => serve(servers::storage(*args)),
         Command::Ctl(args) => {
             install_crypto();
             // One request at a time: threads would cost more than they bring.
-            tokio::runtime::Builder::new_current_thread()
-                .enable_all()
-                .build()
-                .context("start the runtime")?
-                .block_on(ctl::run(args))
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+            runtime.context("start the runtime")?.block_on(ctl::run(args))
         }
         Command::Pki(args) => pki::run(args),
         Command::Kubeconfig(args) => kubeconfig::run(args),
+        Command::Probe(args) => {
+            install_crypto();
+            probe::run(&args)
+        }
         Command::Version(args) => {
             version(&args);
             Ok(())
@@ -86,8 +102,23 @@ pub fn run(command: Command) -> Result<()> {
     }
 }
 
+/// Runs a server on a runtime with a thread per core.
+fn serve(server: impl Future<Output = Result<()>>) -> Result<()> {
+    install_crypto();
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().context("start the runtime")?;
+    let result = runtime.block_on(server);
+    // All that must be finished is; a blocking call that hangs must not keep the process.
+    runtime.shutdown_timeout(SHUTDOWN_TIMEOUT);
+    result
+}
+
+/// `kuorum dev` takes the flags of `kuorum apiserver`, some with defaults that suit one user on one machine.
 fn command() -> clap::Command {
-    Cli::command()
+    Cli::command().mut_subcommand("dev", |dev| {
+        dev.mut_arg("bind_address", |arg| arg.default_value("127.0.0.1"))
+            .mut_arg("controllers", |arg| arg.default_value("*"))
+            .mut_arg("log_level", |arg| arg.default_value("warn"))
+    })
 }
 
 /// rustls takes its primitives from one provider for the whole process; ring is the only one that is compiled in.

@@ -5,7 +5,7 @@ use clap::{Args, ValueEnum};
 use std::io::IsTerminal;
 use tracing_subscriber::EnvFilter;
 
-/// Arguments that every long-running command takes.
+/// What is logged, and how.
 #[derive(Args, Clone, Debug)]
 pub struct LogArgs {
     /// Least severe level that is logged, or directives such as `info,kuorum_raft=debug`
@@ -29,13 +29,13 @@ pub enum Format {
 ///
 /// # Errors
 /// When the level is none.
-pub fn init(args: &LogArgs) -> Result<()> {
-    let filter = EnvFilter::try_new(&args.log_level).with_context(|| format!("--log-level {:?}", args.log_level))?;
+pub fn init(level: &str, format: Format) -> Result<()> {
+    let filter = EnvFilter::try_new(level).with_context(|| format!("--log-level {level:?}"))?;
     let builder = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(std::io::stderr)
         .with_ansi(std::io::stderr().is_terminal());
-    match args.log_format {
+    match format {
         Format::Text => builder.init(),
         Format::Json => builder.json().flatten_event(true).init(),
     }

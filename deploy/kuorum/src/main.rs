@@ -3,11 +3,15 @@
 mod cli;
 mod completion;
 mod ctl;
+mod dev;
 mod files;
 mod kubeconfig;
 mod logging;
 mod pki;
+mod probe;
+mod servers;
 mod settings;
+mod signals;
 mod table;
 mod yaml;
 

@@ -39,7 +39,8 @@ pub fn complete(
         if matches.value_source(arg.get_id().as_str()) == Some(ValueSource::CommandLine) {
             continue;
         }
-        if let Some(value) = env(&variable(long)) {
+        // An empty variable counts as none, as compose files pass on what is not set.
+        if let Some(value) = env(&variable(long)).filter(|value| !value.is_empty()) {
             let value = value.to_str().with_context(|| format!("{} is not UTF-8", variable(long)))?;
             push(&mut added, arg, long, &Value::from(value))?;
         } else if let Some(value) = file.get(long) {
@@ -56,9 +57,13 @@ pub fn complete(
     Ok(all)
 }
 
-/// A YAML document as JSON.
+/// A YAML document as JSON; a key that is there twice is a mistake, not a choice.
 pub fn parse_yaml(text: &[u8]) -> Result<Value> {
-    Ok(kuorum_schema::yaml::to_json(text)?)
+    let document = kuorum_schema::yaml::to_json(text)?;
+    match document.strict_error() {
+        Some(error) => bail!("{error}"),
+        None => Ok(document.value),
+    }
 }
 
 /// The environment variable of a flag: `KUORUM_DATA_DIR` of `--data-dir`.

@@ -1,0 +1,146 @@
+//! `kuorum dev`: a front-end and a one-member store in one process, with certificates and a kubeconfig of its own.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Instant;
+
+use anyhow::{Context, Result, anyhow};
+use clap::Args;
+use kuorum_apiserver::config::Config;
+use kuorum_apiserver::server;
+use kuorum_storage::Embedded;
+use tokio_util::sync::CancellationToken;
+
+use crate::logging::{self, LogArgs};
+use crate::pki::{self, layout::Layout};
+use crate::{files, kubeconfig, signals};
+
+/// Name of the cluster, the context and the user in the kubeconfig.
+const NAME: &str = "kuorum-dev";
+/// Leaf certificates are renewed at a start this long before they end.
+const RENEW_DAYS: u32 = 30;
+const CERTIFICATE_DAYS: u32 = 365;
+
+/// Arguments of `kuorum dev`: those of `kuorum apiserver`, and a directory.
+#[derive(Debug, Args)]
+pub struct DevArgs {
+    /// Directory for the data, the certificates and the kubeconfig; made when it does not exist
+    #[arg(long, value_name = "DIR", default_value = "./kuorum-data")]
+    data_dir: PathBuf,
+    #[command(flatten)]
+    config: Config,
+    #[command(flatten)]
+    log: LogArgs,
+}
+
+/// Runs until a signal, or until the store has to leave service.
+pub async fn run(args: DevArgs) -> Result<()> {
+    let start = Instant::now();
+    logging::init(&args.log.log_level, args.log.log_format)?;
+    let shutdown = signals::shutdown()?;
+
+    files::create_private_dir(&args.data_dir).with_context(|| format!("make {}", args.data_dir.display()))?;
+    let dir = args.data_dir.canonicalize().with_context(|| format!("open {}", args.data_dir.display()))?;
+    // The store comes first: it holds the directory, so that two starts cannot both make certificates.
+    let store = Embedded::start(&dir.join("store")).await?;
+    let result = serve(&dir, args.config, &store, shutdown, start).await;
+    store.shutdown().await;
+    result
+}
+
+async fn serve(
+    dir: &Path,
+    mut config: Config,
+    store: &Embedded,
+    shutdown: CancellationToken,
+    start: Instant,
+) -> Result<()> {
+    let layout = Layout::new(dir.join("pki"));
+    certificates(&layout, &mut config)?;
+
+    let connector = store.connector();
+    let members = vec!["http://embedded".to_owned()];
+    let front_end = kuorum_cache::Store::connect(kuorum_cache::Config::new(members, move |_| {
+        let channel = connector.channel();
+        async move { Ok(channel) }
+    }));
+
+    // What goes wrong in the callback ends the server, and is told behind it.
+    let failure = Arc::new(Mutex::new(None));
+    let (callback_failure, callback_shutdown) = (failure.clone(), shutdown.clone());
+    let started = move |address: SocketAddr| {
+        if let Err(error) = announce(dir, &layout, address, start) {
+            *callback_failure.lock().unwrap_or_else(PoisonError::into_inner) = Some(error);
+            callback_shutdown.cancel();
+        }
+    };
+    let mut server = std::pin::pin!(server::run_embedded(config, front_end, shutdown.clone(), started));
+    let served = tokio::select! {
+        served = &mut server => served.map_err(Into::into),
+        reason = store.fatal() => {
+            shutdown.cancel();
+            // Requests that are being answered may end; what they say no longer matters.
+            let _ = server.await;
+            Err(anyhow!("the store left service: {reason}"))
+        }
+    };
+    let failure = failure.lock().unwrap_or_else(PoisonError::into_inner).take();
+    failure.map_or(served, Err)
+}
+
+/// Makes or renews the certificates, and fills in the flags that name them where the user has not.
+fn certificates(layout: &Layout, config: &mut Config) -> Result<()> {
+    let mut sans: Vec<String> = Vec::new();
+    sans.extend([Some(config.bind_address), config.advertise_address].into_iter().flatten().filter_map(|address| {
+        (!address.is_unspecified()).then(|| address.to_string())
+    }));
+    if !config.external_hostname.is_empty() {
+        sans.push(config.external_hostname.clone());
+    }
+    let spec = pki::Spec {
+        sans,
+        members: Vec::new(),
+        service_cluster_ip_range: config.service_cluster_ip_range.join(","),
+        days: CERTIFICATE_DAYS,
+    };
+    pki::init(layout, &spec, false)?;
+    for path in pki::rotate(layout, Some(RENEW_DAYS), CERTIFICATE_DAYS)? {
+        tracing::info!(path = %path.display(), "renewed a certificate that was about to end");
+    }
+    pki::ensure_serving_names(layout, &spec)?;
+
+    if config.tls_cert_file.is_none() {
+        let pair = layout.apiserver();
+        (config.tls_cert_file, config.tls_private_key_file) = (Some(pair.cert), Some(pair.key));
+    }
+    config.client_ca_file.get_or_insert_with(|| layout.ca().cert);
+    if config.service_account_key_file.is_empty() {
+        config.service_account_key_file.push(layout.service_account_public_key());
+        config.service_account_signing_key_file.get_or_insert_with(|| layout.service_account_key());
+    }
+    Ok(())
+}
+
+/// Writes the kubeconfig and tells the user what to type next.
+fn announce(dir: &Path, layout: &Layout, address: SocketAddr, start: Instant) -> Result<()> {
+    let endpoint = format!("https://{}", reachable(address));
+    let path = dir.join("kubeconfig");
+    let ca = std::fs::read_to_string(layout.ca().cert).context("read the authority's certificate")?;
+    kubeconfig::write(&path, &kubeconfig::build(NAME, &endpoint, &ca, &kubeconfig::admin(layout, NAME)?))?;
+    println!("kuorum {} is ready ({} ms)", env!("CARGO_PKG_VERSION"), start.elapsed().as_millis());
+    println!("  endpoint:    {endpoint}");
+    println!("  kubeconfig:  {}", path.display());
+    println!("  next:        kubectl --kubeconfig {} get namespaces", path.display());
+    Ok(())
+}
+
+/// An address that a client on this machine can connect to.
+fn reachable(address: SocketAddr) -> SocketAddr {
+    let ip = match address.ip() {
+        IpAddr::V4(ip) if ip.is_unspecified() => IpAddr::V4(Ipv4Addr::LOCALHOST),
+        IpAddr::V6(ip) if ip.is_unspecified() => IpAddr::V6(Ipv6Addr::LOCALHOST),
+        ip => ip,
+    };
+    SocketAddr::new(ip, address.port())
+}

@@ -1,0 +1,51 @@
+//! The answers of a real kube-apiserver 1.36.2, replayed; see `tests/oracle/README.md` and `check.py` there.
+//!
+//! `KUORUM_ORACLE` is `check` (the default), `update` or `propose`; `KUORUM_ORACLE_ONLY` names scenarios by their
+//! first letters; `KUORUM_ORACLE_VERBOSE` prints what differs.
+
+use std::process::Command;
+
+use anyhow::Result;
+use kuorum_tests::dev::Dev;
+use kuorum_tests::{machine, paths, script};
+
+/// The recording server's shape; README.md has the list.
+const FLAGS: [&str; 8] = [
+    "--authorization-mode=Node,RBAC",
+    "--disable-admission-plugins=ServiceAccount",
+    "--service-cluster-ip-range=10.0.0.0/16",
+    "--service-account-issuer=https://kubernetes.default.svc.cluster.local",
+    "--allow-privileged",
+    "--controllers=-*",
+    "--max-requests-inflight=0",
+    "--log-level=warn",
+];
+
+const TOKENS: &str = "admin-token,admin,admin,\"system:masters\"\n\
+                      alice-token,alice,alice-uid,\"dev\"\n\
+                      nobody-token,nobody,nobody-uid\n";
+
+#[test]
+fn recorded_answers() -> Result<()> {
+    let _machine = machine();
+    let dir = tempfile::tempdir()?;
+    let tokens = dir.path().join("tokens.csv");
+    std::fs::write(&tokens, TOKENS)?;
+    let mut flags: Vec<String> = FLAGS.iter().map(|flag| (*flag).to_owned()).collect();
+    flags.push(format!("--token-auth-file={}", tokens.display()));
+    let mut server = Dev::start(&flags)?;
+
+    let mode = std::env::var("KUORUM_ORACLE").unwrap_or_else(|_| "check".to_owned());
+    let mut check = Command::new(paths::python());
+    check.arg(paths::repository().join("tests/oracle/check.py")).arg(mode);
+    check.args(["--server", server.endpoint(), "--token", "admin-token", "--ignore", "managedFields"]);
+    if let Ok(only) = std::env::var("KUORUM_ORACLE_ONLY") {
+        check.args(["--only", &only]);
+    }
+    if std::env::var_os("KUORUM_ORACLE_VERBOSE").is_some() {
+        check.arg("-v");
+    }
+    let result = script::run("recorded answers", &mut check);
+    server.check_alive()?;
+    result.map(drop)
+}
