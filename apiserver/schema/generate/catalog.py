@@ -131,7 +131,8 @@ class Catalog:
             if item:
                 token += "#%d" % self.number(self.lookup(declared, item))
             return ["N\t%s\t%s\t%s\t" % (definition, go_type, token)]
-        if declared.fields is None:
+        base = self.struct_of(declared)
+        if base is None:
             token, _ = self.token(declared, declared.underlying)
             values = []
             if "enum" in declared.markers:
@@ -141,7 +142,7 @@ class Catalog:
         flags = "a" if "atomic" in declared.markers.get("structType", []) else ""
         lines = ["T\t%s\t%s\t%s\t%s" % (definition, go_type, flags, ";".join(self.kinds(declared, published)))]
         seen = {}
-        for owner, field in self.flatten(declared):
+        for owner, field in self.flatten(base):
             line = self.field(owner, field, published)
             seen[line.split("\t")[1]] = line
         lines += seen.values()
@@ -150,6 +151,15 @@ class Catalog:
             if missing:
                 self.notes.append("%s: only on one side: %s" % (definition, sorted(missing)))
         return lines
+
+    def struct_of(self, declared):
+        """The struct behind a declaration, which `type X v1.Y` makes another one; None for other types."""
+        if declared.fields is not None:
+            return declared
+        if not declared.underlying.replace(".", "").isalnum() or declared.underlying in BUILTIN:
+            return None
+        base = self.lookup(declared, declared.underlying)
+        return None if base.package.path + "." + base.name in SPECIAL else self.struct_of(base)
 
     def flatten(self, declared):
         """The fields in the order in which encoding/json visits them."""

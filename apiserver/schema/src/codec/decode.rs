@@ -253,9 +253,7 @@ impl<'s, 't> Decoder<'s, 't> {
                 self.reader.literal("false")?;
                 Ok(Some(Value::Bool(false)))
             }
-            ScalarKind::Int32 | ScalarKind::Int64 | ScalarKind::Float64
-                if first == b'-' || first.is_ascii_digit() =>
-            {
+            ScalarKind::Int32 | ScalarKind::Int64 | ScalarKind::Float64 if first == b'-' || first.is_ascii_digit() => {
                 self.number(kind, schema)
             }
             ScalarKind::Bytes if first == b'"' => match scalar::base64(self.reader.string()?) {
@@ -270,8 +268,7 @@ impl<'s, 't> Decoder<'s, 't> {
                     return self.wrong_type_within("string");
                 }
                 let text = self.reader.string()?;
-                let parsed =
-                    if kind == ScalarKind::Time { scalar::time(text) } else { scalar::micro_time(text) };
+                let parsed = if kind == ScalarKind::Time { scalar::time(text) } else { scalar::micro_time(text) };
                 Ok(parsed.map_err(Stop::Type)?.map(Value::String))
             }
             ScalarKind::Quantity => {

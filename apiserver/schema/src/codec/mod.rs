@@ -74,6 +74,15 @@ pub fn decode_json(json: &[u8], schema: &Schema) -> Result<Decoded, DecodeError>
     decode::decode(&text, json, schema)
 }
 
+/// Decodes the first document of a YAML stream. Duplicate keys are strict errors in YAML's words.
+pub fn decode_yaml(yaml: &[u8], schema: &Schema) -> Result<Decoded, DecodeError> {
+    let document = crate::yaml::to_json(yaml).map_err(|error| DecodeError::Syntax(error.to_string()))?;
+    let mut decoded = decode_value(&document.value, schema)?;
+    let duplicates = document.duplicates.into_iter().take(STRICT_ERRORS_MAX);
+    decoded.strict_errors.splice(0..0, duplicates);
+    Ok(decoded)
+}
+
 /// Runs an object that is in memory already (the result of a patch, say) through the decoder's rules.
 pub fn decode_value(value: &Value, schema: &Schema) -> Result<Decoded, DecodeError> {
     let mut json = Vec::with_capacity(1024);

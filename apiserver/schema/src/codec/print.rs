@@ -202,7 +202,8 @@ mod tests {
     fn pretty_is_marshal_indent() {
         let mut out = Vec::new();
         pretty(br#"{"a":{},"b":[],"c":[1,{"d":"x{,:\"}"}]}"#, &mut out);
-        let expected = "{\n  \"a\": {},\n  \"b\": [],\n  \"c\": [\n    1,\n    {\n      \"d\": \"x{,:\\\"}\"\n    }\n  ]\n}";
+        let expected =
+            "{\n  \"a\": {},\n  \"b\": [],\n  \"c\": [\n    1,\n    {\n      \"d\": \"x{,:\\\"}\"\n    }\n  ]\n}";
         assert_eq!(String::from_utf8(out).unwrap(), expected);
     }
 }

@@ -1,8 +1,20 @@
 //! The OpenAPI documents, built from the catalog and the list of served resources.
+//!
+//! Building unpacks a few megabytes of texts and takes tens of milliseconds: callers keep the result.
+
+mod definitions;
+mod descriptions;
+mod document;
+mod gnostic;
+mod operations;
+mod render;
 
 use std::sync::Arc;
 
-use crate::model::Schema;
+use serde_json::Value;
+
+use crate::catalog::catalog;
+pub use document::{v2_document, v2_protobuf, v3_document, v3_index};
 
 /// A served resource, as the front-end's registry knows it.
 #[derive(Debug, Clone)]
@@ -16,8 +28,8 @@ pub struct Resource {
     /// Kubernetes' verbs: `create`, `delete`, `deletecollection`, `get`, `list`, `patch`, `update`, `watch`.
     pub verbs: Vec<String>,
     pub subresources: Vec<Subresource>,
-    /// The type of a custom resource; `None` takes the catalog's.
-    pub schema: Option<Arc<Schema>>,
+    /// The `openAPIV3Schema` of a custom resource's version; `None` takes the type from the catalog.
+    pub schema: Option<Arc<Value>>,
 }
 
 /// A subresource of a [`Resource`].
@@ -32,20 +44,51 @@ pub struct Subresource {
     pub verbs: Vec<String>,
 }
 
-/// `/openapi/v3`: the list of documents with their hashes, as JSON.
-pub fn v3_index(resources: &[Resource]) -> Vec<u8> {
-    let _ = resources;
-    Vec::new()
+/// The two versions of OpenAPI.
+#[derive(Clone, Copy, PartialEq)]
+enum Dialect {
+    V2,
+    V3,
 }
 
-/// `/openapi/v3/<path>`: one group version (`api/v1`, `apis/apps/v1`), as JSON; `None` if nothing is served there.
-pub fn v3_document(resources: &[Resource], path: &str) -> Option<Vec<u8>> {
-    let _ = (resources, path);
-    None
+impl Dialect {
+    fn definitions_prefix(self) -> &'static str {
+        match self {
+            Dialect::V2 => "#/definitions/",
+            Dialect::V3 => "#/components/schemas/",
+        }
+    }
 }
 
-/// `/openapi/v2` as JSON.
-pub fn v2_document(resources: &[Resource]) -> Vec<u8> {
-    let _ = resources;
-    Vec::new()
+impl Resource {
+    fn has(&self, verb: &str) -> bool {
+        self.verbs.iter().any(|own| own == verb)
+    }
+
+    /// The name of the definition of the kind.
+    fn definition(&self) -> String {
+        self.definition_named(&self.kind)
+    }
+
+    fn list_definition(&self) -> String {
+        self.definition_named(&format!("{}List", self.kind))
+    }
+
+    fn definition_named(&self, kind: &str) -> String {
+        let built_in = if self.schema.is_none() { definition_of(&self.group, &self.version, kind) } else { None };
+        built_in.unwrap_or_else(|| {
+            let mut parts: Vec<&str> = self.group.split('.').rev().collect();
+            parts.extend([self.version.as_str(), kind]);
+            parts.join(".")
+        })
+    }
 }
+
+/// The name of the definition of a built-in kind.
+fn definition_of(group: &str, version: &str, kind: &str) -> Option<String> {
+    let schema = catalog().kind(group, version, kind)?;
+    Some(schema.as_object()?.name().to_owned())
+}
+
+#[cfg(test)]
+mod tests;
