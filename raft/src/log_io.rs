@@ -55,8 +55,9 @@ impl LogIo {
         fatal: watch::Sender<Option<String>>,
     ) -> io::Result<(Self, LogIoThread)> {
         let (jobs, queue) = mpsc::channel(QUEUE_OPS_MAX);
-        let handle =
-            thread::Builder::new().name("raft-log".into()).spawn(move || Writer { disk, fatal, failed: None }.run(queue))?;
+        let handle = thread::Builder::new()
+            .name("raft-log".into())
+            .spawn(move || Writer { disk, fatal, failed: None }.run(queue))?;
         Ok((Self { jobs }, LogIoThread(Arc::new(Mutex::new(Some(handle))))))
     }
 
@@ -148,7 +149,8 @@ impl Writer {
     }
 }
 
-fn op_bytes(op: &LogOp) -> usize {
+/// Payload bytes in a change.
+pub(crate) fn op_bytes(op: &LogOp) -> usize {
     let LogOp::Append(entries) = op else { return 0 };
     let payload = |entry: &crate::ports::LogEntry| match &entry.payload {
         Payload::Command(bytes) => bytes.len(),
@@ -160,6 +162,7 @@ fn op_bytes(op: &LogOp) -> usize {
 #[cfg(test)]
 mod tests {
     use bytes::Bytes;
+    use futures_util::FutureExt;
 
     use super::*;
     use crate::{
@@ -180,7 +183,7 @@ mod tests {
         let gate = log.hold_writes();
         let (io, thread) = LogIo::spawn(Box::new(log.clone()), watch::Sender::new(None)).unwrap();
         for index in 0..100 {
-            io.submit(append(index), None).await.unwrap();
+            io.submit(append(index), None).now_or_never().unwrap().unwrap();
         }
         drop(gate);
         io.write(LogOp::SaveVote(Vote::default())).await.unwrap();

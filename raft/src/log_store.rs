@@ -175,15 +175,20 @@ impl<R: Response> RaftLogStorage<TypeConfig<R>> for LogStore {
 }
 
 impl LogReader {
+    /// One more than the index of the last entry.
+    fn end(&self) -> u64 {
+        self.shared.state.read().last.map_or(0, |id| id.index + 1)
+    }
+
     /// Payload bytes appended since start.
     pub(crate) fn appended_bytes(&self) -> u64 {
         self.shared.appended_bytes.load(Ordering::Relaxed)
     }
 
-    /// The entries that exist from `start` to `end` (exclusive), without a gap: at least one if there is one, and no
-    /// more once they exceed `bytes_max`.
+    /// The entries that exist from `start` to `end` (exclusive), without a gap between them: at least one if there is
+    /// one, and no more once they exceed `bytes_max`. What was purged is left out.
     fn read(&self, start: u64, end: u64, bytes_max: usize) -> io::Result<Vec<Entry>> {
-        let (start, end) = {
+        let (start, end, in_memory) = {
             let state = self.shared.state.read();
             let start = start.max(state.purged.map_or(0, |id| id.index + 1));
             let end = end.min(state.last.map_or(0, |id| id.index + 1));
@@ -193,12 +198,13 @@ impl LogReader {
             if let Some(entries) = state.tail.read(start, end, bytes_max) {
                 return Ok(entries);
             }
-            (start, end.min(state.tail.first_index().unwrap_or(end)))
+            (start, end, state.tail.first_index().unwrap_or(end))
         };
-        let read = || self.disk.read(start, end, bytes_max);
-        let entries = crate::blocking(read)?;
-        // Entries may have been purged meanwhile; then the run does not start where it should, and is of no use.
-        let contiguous = entries.into_iter().zip(start..).take_while(|(entry, index)| entry.id.index == *index);
+        let entries = crate::blocking(|| self.disk.read(start, end.min(in_memory), bytes_max))?;
+        let Some(first) = entries.first().map(|entry| entry.id.index) else {
+            return Ok(self.shared.state.read().tail.read(in_memory, end, bytes_max).unwrap_or_default());
+        };
+        let contiguous = entries.into_iter().zip(first..).take_while(|(entry, index)| entry.id.index == *index);
         contiguous.map(|(entry, _)| entry.try_into().map_err(io::Error::other)).collect()
     }
 }
@@ -215,7 +221,8 @@ impl<R: Response> RaftLogReader<TypeConfig<R>> for LogReader {
                 return None;
             }
             match reader.read(start, end, READ_BYTES_MAX) {
-                Ok(entries) if entries.is_empty() => {
+                Ok(entries) if entries.is_empty() && reader.end() <= start => None,
+                Ok(entries) if entries.first().is_none_or(|entry| entry.log_id.index != start) => {
                     let missing = io::Error::new(io::ErrorKind::NotFound, format!("log entry {start} is missing"));
                     Some((vec![Err(missing)], (reader, end)))
                 }

@@ -67,10 +67,11 @@ impl<M: StateMachine> RaftStateMachine<Config<M>> for Machine<M> {
         Ok(state)
     }
 
-    async fn apply<S>(&mut self, mut entries: S) -> io::Result<()>
+    async fn apply<S>(&mut self, entries: S) -> io::Result<()>
     where
         S: Stream<Item = io::Result<EntryResponder<Config<M>>>> + Unpin + Send,
     {
+        let mut entries = entries.fuse();
         let mut batch: Vec<LogEntry> = Vec::new();
         let mut responders: Vec<Option<ApplyResponder<Config<M>>>> = Vec::new();
         while let Some(first) = entries.next().await {

@@ -1,7 +1,12 @@
 //! Both ports in memory, for tests: a log that remembers what was synced, can fail and can lose power, and a state
 //! machine that keeps every command.
 
-use std::{io, path::Path, sync::Arc};
+use std::{
+    fs::File,
+    io::{self, Write},
+    path::Path,
+    sync::Arc,
+};
 
 use bytes::Bytes;
 use parking_lot::{Mutex, MutexGuard};
@@ -25,8 +30,11 @@ struct Shared {
 struct Log {
     now: Contents,
     synced: Contents,
+    /// What turns `synced` into `now`.
+    unsynced: Vec<LogOp>,
     syncs: u64,
     failing: bool,
+    fsync: Option<File>,
 }
 
 #[derive(Debug, Clone, Default)]
@@ -56,6 +64,11 @@ impl MemoryLog {
         }))
     }
 
+    /// Makes every sync also write as many bytes to `file` and fsync it: the cost of a disk, for measurements.
+    pub fn fsync_to(&self, file: File) {
+        self.0.log.lock().fsync = Some(file);
+    }
+
     /// How many writes were synced.
     pub fn syncs(&self) -> u64 {
         self.0.log.lock().syncs
@@ -66,9 +79,9 @@ impl MemoryLog {
         self.0.log.lock().now.state.last.map(|id| id.index)
     }
 
-    /// The index of the first entry that was not purged.
-    pub fn first_index(&self) -> Option<u64> {
-        self.0.log.lock().now.entries.first().map(|entry| entry.id.index)
+    /// The index of the last entry that was purged.
+    pub fn purged_index(&self) -> Option<u64> {
+        self.0.log.lock().now.state.purged.map(|id| id.index)
     }
 }
 
@@ -77,9 +90,10 @@ impl Contents {
         match op {
             LogOp::Append(entries) => {
                 for entry in entries {
-                    let expected = self.state.last.map_or(0, |last| last.index + 1);
-                    if entry.id.index != expected {
-                        return Err(io::Error::other(format!("hole: {} where {expected} follows", entry.id)));
+                    if let Some(last) = self.state.last
+                        && entry.id.index != last.index + 1
+                    {
+                        return Err(io::Error::other(format!("a hole between {last} and {}", entry.id)));
                     }
                     self.state.last = Some(entry.id);
                     self.entries.push(entry.clone());
@@ -114,10 +128,17 @@ impl LogDisk for MemoryLog {
         }
         for op in ops {
             log.now.carry_out(op)?;
+            log.unsynced.push(op.clone());
         }
         if sync {
-            log.synced = log.now.clone();
+            for op in std::mem::take(&mut log.unsynced) {
+                log.synced.carry_out(&op)?;
+            }
             log.syncs += 1;
+            if let Some(mut file) = log.fsync.as_ref() {
+                file.write_all(&vec![0; ops.iter().map(crate::log_io::op_bytes).sum::<usize>() + 1])?;
+                file.sync_data()?;
+            }
         }
         Ok(())
     }
@@ -179,9 +200,8 @@ impl StateMachine for MemoryMachine {
         let mut responses = Vec::new();
         state.batches += 1;
         for entry in entries {
-            let expected = state.applied.log_id.map_or(0, |id| id.index + 1);
-            if entry.id.index != expected {
-                return Err(io::Error::other(format!("applying {} where {expected} follows", entry.id)));
+            if state.applied.log_id.is_some_and(|applied| entry.id.index <= applied.index) {
+                return Err(io::Error::other(format!("{} is applied again", entry.id)));
             }
             state.applied.log_id = Some(entry.id);
             match &entry.payload {
@@ -252,10 +272,8 @@ mod encoding {
         while !bytes.is_empty() {
             commands.push(Bytes::decode_length_delimited(&mut bytes).ok()?);
         }
-        let applied = Applied {
-            log_id: head.last.map(LogId::from),
-            membership: head.membership.unwrap_or_default().into(),
-        };
+        let applied =
+            Applied { log_id: head.last.map(LogId::from), membership: head.membership.unwrap_or_default().into() };
         Some(MachineState { applied, commands, batches: 0 })
     }
 }

@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use openraft::{RaftMetrics, Raft, async_runtime::watch::WatchReceiver, errors::Fatal};
+use openraft::{Raft, RaftMetrics, async_runtime::watch::WatchReceiver, errors::Fatal};
 use tokio::{sync::watch, time::Instant};
 
 use crate::{

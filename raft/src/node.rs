@@ -12,10 +12,7 @@ use std::{
 use bytes::Bytes;
 use kuorum_proto::v1::raft_server::RaftServer;
 use openraft::{
-    Raft,
-    async_runtime::watch::WatchReceiver,
-    errors::ClientWriteError,
-    impls::ProgressResponder,
+    Raft, async_runtime::watch::WatchReceiver, errors::ClientWriteError, impls::ProgressResponder,
     raft::ClientWriteResult,
 };
 use parking_lot::Mutex;
@@ -176,7 +173,9 @@ impl<R: crate::types::Response> Future for Proposal<R> {
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         Pin::new(&mut self.outcome).poll(cx).map(|outcome| match outcome {
-            Ok(Ok(written)) => written.data.map(|answer| (written.log_id.index, answer)).ok_or(ProposeError::OutcomeUnknown),
+            Ok(Ok(written)) => {
+                written.data.map(|answer| (written.log_id.index, answer)).ok_or(ProposeError::OutcomeUnknown)
+            }
             Ok(Err(ClientWriteError::ForwardToLeader(forward))) => {
                 Err(ProposeError::NotLeader(leader_of(forward.leader_id, forward.leader_node)))
             }

@@ -111,7 +111,9 @@ impl<M: StateMachine> Round<M> {
             (
                 Some(transport),
                 LinearizableReadError::ForwardToLeader(ForwardToLeader {
-                    leader_id: Some(id), leader_node: Some(leader), ..
+                    leader_id: Some(id),
+                    leader_node: Some(leader),
+                    ..
                 }),
             ) if id != transport.id => ask(transport, id, &leader).await,
             (_, error) => Err(ReadError::NoLeader(error.to_string())),

@@ -154,7 +154,11 @@ pub(crate) fn check_files(files: &[v1::SnapshotFile]) -> Result<(), String> {
     }
     let plain = |name: &str| {
         let allowed = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-' | b'_');
-        !name.is_empty() && name.len() <= 255 && !name.starts_with('.') && name != META_FILE && name.bytes().all(allowed)
+        !name.is_empty()
+            && name.len() <= 255
+            && !name.starts_with('.')
+            && name != META_FILE
+            && name.bytes().all(allowed)
     };
     if let Some(file) = files.iter().find(|file| !plain(&file.name)) {
         return Err(format!("file name {:?}", file.name));

@@ -54,9 +54,8 @@ impl From<Membership> for v1::Membership {
 
 impl From<v1::Membership> for Membership {
     fn from(membership: v1::Membership) -> Self {
-        let member = |m: v1::RaftMember| {
-            (m.id, Member { name: m.name, peer_urls: m.peer_urls, client_urls: m.client_urls })
-        };
+        let member =
+            |m: v1::RaftMember| (m.id, Member { name: m.name, peer_urls: m.peer_urls, client_urls: m.client_urls });
         Self {
             voters: membership.voters.into_iter().map(|set| set.ids.into_iter().collect()).collect(),
             members: membership.members.into_iter().map(member).collect(),

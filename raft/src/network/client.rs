@@ -226,9 +226,7 @@ impl<R: Response> RaftNetworkV2<TypeConfig<R>> for Peer {
             sent = send => sent,
             closed = cancel => return Err(StreamingError::Closed(closed)),
         };
-        let vote = sent.and_then(|state| {
-            vote_from_wire(Some(state)).map_err(|e| Status::internal(e.to_string()))
-        });
+        let vote = sent.and_then(|state| vote_from_wire(Some(state)).map_err(|e| Status::internal(e.to_string())));
         Ok(SnapshotResponse::new(vote.map_err(unreachable)?))
     }
 

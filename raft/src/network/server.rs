@@ -136,8 +136,8 @@ impl<M: StateMachine> v1::raft_server::Raft for RaftService<M> {
         let from = self.sender(&request)?;
         // The core's stream has no room for a bad message: it ends there, and the reason is told behind the answers.
         let (refused_tx, mut refused) = tokio::sync::oneshot::channel();
-        let requests = futures_util::stream::unfold((request.into_inner(), refused_tx), move |(mut input, refused)| {
-            async move {
+        let requests =
+            futures_util::stream::unfold((request.into_inner(), refused_tx), move |(mut input, refused)| async move {
                 let refusal = match input.message().await {
                     Ok(None) => return None,
                     Ok(Some(message)) => match append_from_wire::<M>(message, from) {
@@ -148,8 +148,7 @@ impl<M: StateMachine> v1::raft_server::Raft for RaftService<M> {
                 };
                 let _ = refused.send(refusal);
                 None
-            }
-        });
+            });
         let answers = self.raft.stream_append(requests).map(|answer| match answer {
             Ok(Ok(last)) => Ok(Answer::Matched(v1::append_response::Matched { last: last.map(id_to_wire) })),
             Ok(Err(StreamAppendError::Conflict(id))) => Ok(Answer::Conflict(id_to_wire(id))),
@@ -227,9 +226,11 @@ mod tests {
     #[test]
     fn a_sender_must_have_the_certificate_of_the_member_it_claims_to_be() {
         let member = |name: &str| Member { name: name.into(), ..Member::default() };
-        let membership =
-            crate::types::Membership::new(vec![[1, 2].into()], std::collections::BTreeMap::from([(1, member("a")), (2, member("b"))]))
-                .unwrap();
+        let membership = crate::types::Membership::new(
+            vec![[1, 2].into()],
+            std::collections::BTreeMap::from([(1, member("a")), (2, member("b"))]),
+        )
+        .unwrap();
         let check = |from, name: &str| check_identity(&membership, from, &PeerIdentity { name: name.into() });
         assert!(check(1, "a").is_ok());
         assert!(check(1, "b").is_err());
