@@ -18,7 +18,7 @@ pub struct Status {
     kind: &'static str,
     #[serde(rename = "apiVersion")]
     api_version: &'static str,
-    metadata: EmptyMeta,
+    metadata: Meta,
     pub status: &'static str,
     #[serde(skip_serializing_if = "String::is_empty")]
     pub message: String,
@@ -30,8 +30,12 @@ pub struct Status {
     pub code: u16,
 }
 
+/// `metadata` of a Status: empty, but for the token with which an expired list can go on.
 #[derive(Clone, Debug, Default, Serialize)]
-struct EmptyMeta {}
+struct Meta {
+    #[serde(rename = "continue", skip_serializing_if = "String::is_empty")]
+    continue_token: String,
+}
 
 /// `StatusDetails`: what the refusal is about.
 #[derive(Clone, Debug, Default, Serialize, PartialEq)]
@@ -80,7 +84,7 @@ impl Status {
         Status {
             kind: "Status",
             api_version: "v1",
-            metadata: EmptyMeta {},
+            metadata: Meta::default(),
             status,
             message: String::new(),
             reason: "",
@@ -224,6 +228,12 @@ impl ApiError {
     /// 410: the version is too old to be listed or watched from.
     pub fn expired(message: impl Into<String>) -> Self {
         Self::new(StatusCode::GONE, "Expired", message)
+    }
+
+    /// Adds the token with which an expired list can go on, at the latest version.
+    pub fn with_continue(mut self, token: String) -> Self {
+        self.0.metadata.continue_token = token;
+        self
     }
 
     pub fn too_many_requests(message: impl Into<String>, seconds: u32) -> Self {

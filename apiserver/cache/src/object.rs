@@ -23,6 +23,8 @@ pub struct Object {
     revision: u64,
     create_revision: u64,
     json: Bytes,
+    /// `json` and a newline, in the same memory: the body of a GET.
+    line: Bytes,
     labels: Labels,
     /// In the order of the resource's fields.
     fields: Box<[Box<str>]>,
@@ -39,6 +41,7 @@ impl Object {
     ) -> Result<Self, ValueError> {
         let (offset, json) = value::unpack(stored)?;
         let selected = Selected::read(json, fields);
+        let (line, json) = line_and_json(value::splice_line(json, offset, revision));
         Ok(Object {
             namespace_len: key.find('/').unwrap_or(0) as u16,
             key: key.into(),
@@ -46,7 +49,8 @@ impl Object {
             revision_offset: offset,
             revision,
             create_revision,
-            json: value::splice(json, offset, revision),
+            json,
+            line,
             labels: selected.labels,
             fields: selected.fields,
         })
@@ -54,6 +58,7 @@ impl Object {
 
     /// The same object with another resourceVersion: what a DELETED event carries.
     pub(crate) fn at_revision(&self, revision: u64) -> Self {
+        let (line, json) = line_and_json(value::resplice(&self.line, self.revision_offset, self.revision, revision));
         Object {
             key: self.key.clone(),
             namespace_len: self.namespace_len,
@@ -61,7 +66,8 @@ impl Object {
             revision_offset: self.revision_offset,
             revision,
             create_revision: self.create_revision,
-            json: value::resplice(&self.json, self.revision_offset, self.revision, revision),
+            json,
+            line,
             labels: self.labels.clone(),
             fields: self.fields.clone(),
         }
@@ -98,6 +104,11 @@ impl Object {
         &self.json
     }
 
+    /// [`Object::json`] and a newline.
+    pub fn json_line(&self) -> &Bytes {
+        &self.line
+    }
+
     /// The stored value of this object ([`value::pack`]), for writing it again unchanged.
     pub fn stored(&self) -> Bytes {
         value::unsplice(&self.json, self.revision_offset, self.revision)
@@ -122,6 +133,12 @@ impl Object {
         let fields: usize = self.fields.iter().map(|field| field.len() + size_of::<Box<str>>()).sum();
         size_of::<Self>() + self.key.len() + self.json.len() + self.labels.0.len() + fields
     }
+}
+
+/// A line, and the same without its newline.
+fn line_and_json(line: Bytes) -> (Bytes, Bytes) {
+    let json = line.slice(..line.len().saturating_sub(1));
+    (line, json)
 }
 
 impl fmt::Debug for Object {

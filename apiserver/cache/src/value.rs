@@ -47,16 +47,26 @@ pub fn unpack(value: &[u8]) -> Result<(u32, &[u8]), ValueError> {
 
 /// The JSON of an object with its resourceVersion in place. `offset` is clamped to the text.
 pub fn splice(json: &[u8], offset: u32, revision: u64) -> Bytes {
+    Bytes::from(spliced(json, offset, revision, b""))
+}
+
+/// As [`splice`], with a final newline: the body of a response.
+pub fn splice_line(json: &[u8], offset: u32, revision: u64) -> Bytes {
+    Bytes::from(spliced(json, offset, revision, b"\n"))
+}
+
+fn spliced(json: &[u8], offset: u32, revision: u64, end: &[u8]) -> Vec<u8> {
     let mut digits = itoa::Buffer::new();
     let digits = digits.format(revision).as_bytes();
     let (head, tail) = json.split_at((offset as usize).min(json.len()));
-    let mut out = Vec::with_capacity(json.len() + BEFORE_REVISION.len() + digits.len() + AFTER_REVISION.len());
+    let revision = [BEFORE_REVISION, digits, AFTER_REVISION];
+    let len = json.len() + revision.iter().map(|part| part.len()).sum::<usize>() + end.len();
+    let mut out = Vec::with_capacity(len);
     out.extend_from_slice(head);
-    out.extend_from_slice(BEFORE_REVISION);
-    out.extend_from_slice(digits);
-    out.extend_from_slice(AFTER_REVISION);
+    revision.iter().for_each(|part| out.extend_from_slice(part));
     out.extend_from_slice(tail);
-    Bytes::from(out)
+    out.extend_from_slice(end);
+    out
 }
 
 /// The same object under another revision: `json` has `old` spliced in at `offset`, the result has `new`.

@@ -2,10 +2,12 @@
 
 use std::sync::Arc;
 
+use futures_util::future::BoxFuture;
 use kuorum_proto::v1;
 use kuorum_proto::v1::store_client::StoreClient;
 use tokio::time::Instant;
 use tonic::Code;
+use tonic::transport::Channel;
 
 use super::{MESSAGE_BYTES_MAX, Remote};
 use crate::error::StoreError;
@@ -36,15 +38,7 @@ impl Remote {
             revision,
             ..v1::RangeRequest::default()
         };
-        self.read(revision, deadline, async |client| {
-            let mut chunks = client.range(request.clone()).await?.into_inner();
-            let mut kvs = Vec::new();
-            while let Some(chunk) = chunks.message().await? {
-                kvs.extend(chunk.kvs);
-            }
-            Ok(kvs)
-        })
-        .await
+        self.read(revision, deadline, |client| Box::pin(range(client, request.clone()))).await
     }
 
     pub async fn history(
@@ -59,20 +53,7 @@ impl Remote {
             after_revision: after,
             up_to_revision: up_to,
         };
-        self.read(after, deadline, async |client| {
-            let mut batches = client.history(request.clone()).await?.into_inner();
-            let mut events: Vec<v1::Event> = Vec::new();
-            let mut bytes = 0;
-            while let Some(batch) = batches.message().await? {
-                bytes += batch.events.iter().map(|e| e.value.len() + e.prev_value.len()).sum::<usize>();
-                if bytes > HISTORY_BYTES_MAX {
-                    return Err(tonic::Status::out_of_range("too much history"));
-                }
-                events.extend(batch.events);
-            }
-            Ok(events)
-        })
-        .await
+        self.read(after, deadline, |client| Box::pin(history(client, request.clone()))).await
     }
 
     /// Runs a read on the session's member, on another after a failure.
@@ -80,20 +61,19 @@ impl Remote {
         &self,
         revision: u64,
         deadline: Instant,
-        attempt: impl AsyncFn(&mut StoreClient<tonic::transport::Channel>) -> Result<T, tonic::Status>,
+        attempt: impl Fn(StoreClient<Channel>) -> BoxFuture<'static, Result<T, tonic::Status>>,
     ) -> Result<T, SnapshotError> {
         let unavailable = |why: &str| SnapshotError::Store(StoreError::Unavailable(why.to_owned()));
         let mut session = self.members.session();
         let mut failure = String::new();
         for _ in 0..ATTEMPTS_MAX {
-            let connected = tokio::time::timeout_at(deadline, session.wait_for(Option::is_some)).await;
-            let channel = match connected {
-                Ok(Ok(channel)) => channel.clone(),
-                _ => return Err(unavailable("no member answers")),
+            // The guard of the watch channel must not live across what follows.
+            let channel = async { session.wait_for(Option::is_some).await.ok().and_then(|channel| channel.clone()) };
+            let Ok(Some(channel)) = tokio::time::timeout_at(deadline, channel).await else {
+                return Err(unavailable("no member answers"));
             };
-            let Some(channel) = channel else { continue };
-            let mut client = StoreClient::new(channel).max_decoding_message_size(MESSAGE_BYTES_MAX);
-            match tokio::time::timeout_at(deadline, attempt(&mut client)).await {
+            let client = StoreClient::new(channel).max_decoding_message_size(MESSAGE_BYTES_MAX);
+            match tokio::time::timeout_at(deadline, attempt(client)).await {
                 Err(_) => return Err(unavailable("the deadline passed")),
                 Ok(Ok(found)) => return Ok(found),
                 Ok(Err(status)) if status.code() == Code::OutOfRange => {
@@ -105,4 +85,33 @@ impl Remote {
         }
         Err(unavailable(&failure))
     }
+}
+
+async fn range(
+    mut client: StoreClient<Channel>,
+    request: v1::RangeRequest,
+) -> Result<Vec<v1::KeyValue>, tonic::Status> {
+    let mut chunks = client.range(request).await?.into_inner();
+    let mut kvs = Vec::new();
+    while let Some(chunk) = chunks.message().await? {
+        kvs.extend(chunk.kvs);
+    }
+    Ok(kvs)
+}
+
+async fn history(
+    mut client: StoreClient<Channel>,
+    request: v1::HistoryRequest,
+) -> Result<Vec<v1::Event>, tonic::Status> {
+    let mut batches = client.history(request).await?.into_inner();
+    let mut events: Vec<v1::Event> = Vec::new();
+    let mut bytes = 0;
+    while let Some(batch) = batches.message().await? {
+        bytes += batch.events.iter().map(|e| e.value.len() + e.prev_value.len()).sum::<usize>();
+        if bytes > HISTORY_BYTES_MAX {
+            return Err(tonic::Status::out_of_range("too much history"));
+        }
+        events.extend(batch.events);
+    }
+    Ok(events)
 }

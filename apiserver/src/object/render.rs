@@ -1,0 +1,133 @@
+//! One stored object in the shape that a client asked for: as it is, as metadata, as a row of a Table.
+//!
+//! Lists and watches go through the same renderer. The common case, the stored version as JSON, copies bytes and
+//! parses nothing.
+
+use std::borrow::Cow;
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::sync::Arc;
+
+use kuorum_cache::Object;
+use kuorum_kinds::kind::Kind;
+use kuorum_schema::codec;
+use serde_json::Value;
+
+use crate::app::Call;
+use crate::object::{partial, table};
+use crate::request::negotiate::View;
+use crate::status::ApiError;
+
+/// Renders the objects of one kind for one request.
+#[derive(Clone)]
+pub struct Renderer {
+    kind: Arc<Kind>,
+    /// The stored version is another one.
+    convert: bool,
+    view: View,
+    /// `v1` or `v1beta1`, of the view.
+    view_version: &'static str,
+    include: table::Include,
+    /// What an item of a list leaves out: `{"kind":"Pod","apiVersion":"v1",`. Empty: nothing.
+    type_meta: Box<[u8]>,
+}
+
+impl Renderer {
+    /// The renderer for a request. 400 for an unknown `includeObject` of a Table.
+    pub fn of(call: &Call<'_>) -> Result<Self, ApiError> {
+        let stored = call.app.kinds.load().registry.storage_of(call.kind).clone();
+        let include = match call.accept.view {
+            View::Table => table::Include::parse(call.query.text("includeObject"))?,
+            _ => table::Include::Metadata,
+        };
+        let row = &call.kind.row;
+        let type_meta = format!("{{\"kind\":\"{}\",\"apiVersion\":\"{}\",", row.kind, call.kind.api_version);
+        Ok(Renderer {
+            convert: !Arc::ptr_eq(&stored, call.kind),
+            kind: call.kind.clone(),
+            view: call.accept.view,
+            view_version: call.accept.view_version,
+            include,
+            type_meta: type_meta.into_bytes().into(),
+        })
+    }
+
+    pub fn view(&self) -> View {
+        self.view
+    }
+
+    pub fn kind(&self) -> &Arc<Kind> {
+        &self.kind
+    }
+
+    /// `v1` or `v1beta1`, of the view.
+    pub fn view_version(&self) -> &'static str {
+        self.view_version
+    }
+
+    /// `meta.k8s.io/v1`
+    pub fn view_api_version(&self) -> String {
+        partial::api_version(self.view_version)
+    }
+
+    /// Whether objects are handed out as they are stored.
+    pub fn is_verbatim(&self) -> bool {
+        !self.convert && self.view == View::Object
+    }
+
+    /// Equal for renderers that give equal bytes.
+    pub fn id(&self) -> u64 {
+        let mut hasher = DefaultHasher::new();
+        (Arc::as_ptr(&self.kind) as usize, self.view as u8, self.view_version, self.include).hash(&mut hasher);
+        hasher.finish()
+    }
+
+    /// The object's JSON in the served version.
+    pub fn json<'o>(&self, object: &'o Object) -> Cow<'o, [u8]> {
+        if !self.convert {
+            return Cow::Borrowed(object.json());
+        }
+        // What is stored was validated; what does not parse is shown as it is.
+        let Ok(mut value) = serde_json::from_slice::<Value>(object.json()) else {
+            return Cow::Borrowed(object.json());
+        };
+        self.kind.from_storage(&mut value);
+        let mut out = Vec::with_capacity(object.json().len() + 64);
+        codec::encode(&value, &self.kind.schema, &mut out);
+        Cow::Owned(out)
+    }
+
+    /// Appends the object as an item of a list (a row, for a Table).
+    pub fn item(&self, object: &Object, now_unix: i64, out: &mut Vec<u8>) {
+        let json = self.json(object);
+        match self.view {
+            View::Object => match json.strip_prefix(&*self.type_meta) {
+                Some(rest) => {
+                    out.push(b'{');
+                    out.extend_from_slice(rest);
+                }
+                None => out.extend_from_slice(&json),
+            },
+            View::Table => table::row(&self.kind, &json, self.view_version, self.include, now_unix, out),
+            View::PartialObjectMetadata | View::PartialObjectMetadataList => {
+                partial::encode(&json, self.view_version, out);
+            }
+        }
+    }
+
+    /// Appends the object as a watch event shows it. `first`: the first event of a stream, whose Table describes its
+    /// columns.
+    pub fn event_object(&self, json: &[u8], first: bool, now_unix: i64, out: &mut Vec<u8>) {
+        match self.view {
+            View::Object => out.extend_from_slice(json),
+            View::Table => {
+                let meta = partial::resource_version(json);
+                table::head(self.view_version, &meta, first.then_some(&*self.kind), out);
+                table::row(&self.kind, json, self.view_version, self.include, now_unix, out);
+                out.extend_from_slice(table::TAIL);
+            }
+            View::PartialObjectMetadata | View::PartialObjectMetadataList => {
+                partial::encode(json, self.view_version, out);
+            }
+        }
+    }
+}
