@@ -1,4 +1,4 @@
-//! Response bodies: bytes that are ready, chunks made on demand, or a stream that goes on (watch).
+//! Bodies. Of responses: bytes that are ready, chunks made on demand, or a stream that goes on (watch).
 //!
 //! No variant copies: `Bytes` that many readers share are handed on as they are.
 
@@ -10,6 +10,9 @@ use std::task::{Context, Poll};
 use bytes::Bytes;
 use futures_util::Stream;
 use http_body::{Frame, SizeHint};
+use http_body_util::BodyExt;
+
+use crate::status::ApiError;
 
 /// A response body. Errors cannot occur in it: what fails before the first byte is a `Status`, what fails later
 /// ends the stream.
@@ -109,5 +112,50 @@ impl http_body::Body for Body {
             Inner::Chunks(_, left) => SizeHint::with_exact(*left),
             Inner::Pull(_) | Inner::Stream(_) => SizeHint::default(),
         }
+    }
+}
+
+/// A request body: from the network, or from inside the process.
+pub enum Payload {
+    Incoming(hyper::body::Incoming),
+    Bytes(Bytes),
+}
+
+/// The largest request body, in bytes: what the real server takes.
+pub const REQUEST_BYTES_MAX: usize = 3 * 1024 * 1024;
+
+impl Payload {
+    /// Reads the whole body; 413 as soon as it is known to be too large.
+    pub async fn read(self) -> Result<Bytes, ApiError> {
+        let too_large = || ApiError::too_large(format!("Request entity too large: limit is {REQUEST_BYTES_MAX}"));
+        let mut incoming = match self {
+            Payload::Bytes(bytes) if bytes.len() > REQUEST_BYTES_MAX => return Err(too_large()),
+            Payload::Bytes(bytes) => return Ok(bytes),
+            Payload::Incoming(incoming) => incoming,
+        };
+        let announced = http_body::Body::size_hint(&incoming);
+        if announced.lower() > REQUEST_BYTES_MAX as u64 {
+            return Err(too_large());
+        }
+        let mut first: Option<Bytes> = None;
+        let mut all = Vec::new();
+        while let Some(frame) = incoming.frame().await {
+            let frame = frame.map_err(|e| ApiError::bad_request(format!("cannot read the request body: {e}")))?;
+            let Ok(data) = frame.into_data() else { continue };
+            // Most bodies are one frame, which needs no copy.
+            match first.take() {
+                None if all.is_empty() => first = Some(data),
+                None => all.extend_from_slice(&data),
+                Some(head) => {
+                    all.reserve(head.len() + data.len());
+                    all.extend_from_slice(&head);
+                    all.extend_from_slice(&data);
+                }
+            }
+            if all.len().max(first.as_ref().map_or(0, |b| b.len())) > REQUEST_BYTES_MAX {
+                return Err(too_large());
+            }
+        }
+        Ok(first.unwrap_or_else(|| Bytes::from(all)))
     }
 }

@@ -277,8 +277,8 @@ fn config_path(args: &[OsString]) -> Option<PathBuf> {
 
 /// `{flag: value}` as `--flag=value`; lists are joined with commas.
 fn file_args(text: &[u8], is_set: impl Fn(&str) -> bool) -> Result<Vec<OsString>, String> {
-    let value = kuorum_schema::yaml::to_json(text).map_err(|e| e.to_string())?;
-    let serde_json::Value::Object(map) = value else { return Err("must be a map of flag names to values".to_owned()) };
+    let document = kuorum_schema::yaml::to_json(text).map_err(|e| e.to_string())?;
+    let serde_json::Value::Object(map) = document.value else { return Err("must be a map of flag names to values".to_owned()) };
     let mut args = Vec::new();
     for (flag, value) in map {
         let scalar = |v: &serde_json::Value| match v {

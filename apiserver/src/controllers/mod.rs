@@ -1,5 +1,7 @@
 //! Controllers that run inside a front-end, and which of them `--controllers` selects.
 
+pub mod namespace;
+
 /// The controllers that exist here.
 pub const KNOWN: &[&str] = &["namespace-controller"];
 

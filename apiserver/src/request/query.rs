@@ -2,20 +2,19 @@
 
 use std::borrow::Cow;
 
-use smallvec::SmallVec;
-
 use crate::status::ApiError;
 
-/// A decoded query string. Most requests have none, few have more than four parameters.
+/// A decoded query string. Most requests have none, which costs no allocation.
 #[derive(Clone, Debug, Default)]
 pub struct Query<'a> {
-    pairs: SmallVec<[(Cow<'a, str>, Cow<'a, str>); 4]>,
+    // Not a SmallVec: that would be invariant in 'a.
+    pairs: Vec<(Cow<'a, str>, Cow<'a, str>)>,
 }
 
 impl<'a> Query<'a> {
     /// Reads `a=b&c=d`. Pairs that do not decode are left out, as Go's `URL.Query()` does.
     pub fn parse(raw: &'a str) -> Self {
-        let mut pairs = SmallVec::new();
+        let mut pairs = Vec::new();
         for pair in raw.split('&') {
             if pair.is_empty() || pair.contains(';') {
                 continue;

@@ -2,6 +2,26 @@
 //! `async fn verb(call: &Call<'_>) -> Result<Response, ApiError>`; those that take a body get it as a second
 //! argument.
 
+pub mod actions;
+pub mod connect;
+pub mod create;
+pub mod decode;
+pub mod delete;
+pub mod delete_collection;
+pub mod delete_options;
+pub mod get;
+pub mod list;
+pub mod patch;
+pub mod reply;
+pub mod reviews;
+pub mod scale;
+pub mod selection;
+pub mod store;
+pub mod subresource;
+pub mod update;
+pub mod version;
+pub mod watch;
+
 use crate::body::Body;
 
 /// What a handler answers.

@@ -1,0 +1,253 @@
+//! TLS: the serving certificate and the CA of client certificates, both read again when their files change.
+//!
+//! A client certificate is asked for and never demanded. Its signature is checked in the handshake; whether it leads
+//! to the CA is decided by the authenticator ([`ClientCa::user`]), so that a request with a foreign certificate and
+//! a good token is served, as kube-apiserver does.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use arc_swap::{ArcSwap, ArcSwapOption};
+use rustls::client::danger::HandshakeSignatureValid;
+use rustls::crypto::CryptoProvider;
+use rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
+use rustls::server::{ClientHello, ResolvesServerCert, WebPkiClientVerifier};
+use rustls::sign::CertifiedKey;
+use rustls::{DigitallySignedStruct, DistinguishedName, RootCertStore, ServerConfig, SignatureScheme};
+use rustls_pki_types::pem::PemObject;
+use rustls_pki_types::{CertificateDer, PrivateKeyDer, UnixTime};
+use x509_parser::prelude::{FromDer, X509Certificate};
+
+use crate::auth::User;
+
+/// Why certificates cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum TlsError {
+    #[error("cannot read {}: {why}", path.display())]
+    Unreadable { path: PathBuf, why: String },
+    #[error("{} has no certificate", path.display())]
+    Empty { path: PathBuf },
+    #[error("{}: {source}", path.display())]
+    Unusable { path: PathBuf, source: rustls::Error },
+    #[error("client CA {}: {why}", path.display())]
+    BadCa { path: PathBuf, why: String },
+    #[error(transparent)]
+    Protocol(#[from] rustls::Error),
+}
+
+/// How often the files are looked at.
+const RELOAD_INTERVAL: Duration = Duration::from_secs(5);
+
+/// The certificates of a server, shared by its connections and by the task that reads them again.
+pub struct Certificates {
+    serving: Arc<Serving>,
+    client_ca: Arc<ClientCa>,
+}
+
+impl Certificates {
+    /// Reads the files once. Without a CA file no client certificate is accepted.
+    pub fn load(cert: &Path, key: &Path, client_ca: Option<&Path>) -> Result<Self, TlsError> {
+        let provider = provider();
+        let serving = Serving {
+            cert: cert.to_owned(),
+            key: key.to_owned(),
+            current: ArcSwap::from_pointee(read_key(cert, key, &provider)?),
+        };
+        let ca = ClientCa { file: client_ca.map(Path::to_owned), current: ArcSwapOption::empty() };
+        ca.reload()?;
+        Ok(Certificates { serving: Arc::new(serving), client_ca: Arc::new(ca) })
+    }
+
+    /// The rustls configuration: h2 before http/1.1, TLS 1.2 or `min_version` and newer.
+    pub fn server_config(&self, min_version: &str) -> Result<ServerConfig, TlsError> {
+        let versions: &[&rustls::SupportedProtocolVersion] = match min_version {
+            "VersionTLS13" => &[&rustls::version::TLS13],
+            _ => &[&rustls::version::TLS13, &rustls::version::TLS12],
+        };
+        let mut config = ServerConfig::builder_with_provider(provider())
+            .with_protocol_versions(versions)?
+            .with_client_cert_verifier(Arc::new(AskForCertificate { provider: provider() }))
+            .with_cert_resolver(self.serving.clone());
+        config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+        Ok(config)
+    }
+
+    pub fn client_ca(&self) -> Arc<ClientCa> {
+        self.client_ca.clone()
+    }
+
+    /// Reads the files again whenever they change, for as long as it is polled. A file that cannot be used is logged
+    /// and the old content stays.
+    pub async fn watch_files(&self) {
+        let mut seen = self.stamps();
+        loop {
+            tokio::time::sleep(RELOAD_INTERVAL).await;
+            let now = self.stamps();
+            if now == seen {
+                continue;
+            }
+            match read_key(&self.serving.cert, &self.serving.key, &provider()) {
+                Ok(key) => self.serving.current.store(Arc::new(key)),
+                Err(error) => tracing::error!(%error, "keeping the old serving certificate"),
+            }
+            if let Err(error) = self.client_ca.reload() {
+                tracing::error!(%error, "keeping the old client CA");
+            }
+            tracing::info!("certificates read again");
+            seen = now;
+        }
+    }
+
+    /// What tells that a file has changed: its time and length.
+    fn stamps(&self) -> Vec<Option<(SystemTime, u64)>> {
+        let files = [Some(&self.serving.cert), Some(&self.serving.key), self.client_ca.file.as_ref()];
+        files
+            .into_iter()
+            .map(|f| f.and_then(|f| fs::metadata(f).ok()).and_then(|m| Some((m.modified().ok()?, m.len()))))
+            .collect()
+    }
+}
+
+fn provider() -> Arc<CryptoProvider> {
+    Arc::new(rustls::crypto::ring::default_provider())
+}
+
+fn read_certs(path: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError> {
+    let unreadable = |why: String| TlsError::Unreadable { path: path.to_owned(), why };
+    let certs: Vec<_> = CertificateDer::pem_file_iter(path)
+        .map_err(|e| unreadable(e.to_string()))?
+        .collect::<Result<_, _>>()
+        .map_err(|e| unreadable(e.to_string()))?;
+    if certs.is_empty() { Err(TlsError::Empty { path: path.to_owned() }) } else { Ok(certs) }
+}
+
+fn read_key(cert: &Path, key: &Path, provider: &CryptoProvider) -> Result<CertifiedKey, TlsError> {
+    let certs = read_certs(cert)?;
+    let der = PrivateKeyDer::from_pem_file(key)
+        .map_err(|e| TlsError::Unreadable { path: key.to_owned(), why: e.to_string() })?;
+    let unusable = |source| TlsError::Unusable { path: key.to_owned(), source };
+    let signing = provider.key_provider.load_private_key(der).map_err(unusable)?;
+    let certified = CertifiedKey::new(certs, signing);
+    certified.keys_match().map_err(unusable)?;
+    Ok(certified)
+}
+
+/// Hands the current certificate to each handshake.
+#[derive(Debug)]
+struct Serving {
+    cert: PathBuf,
+    key: PathBuf,
+    current: ArcSwap<CertifiedKey>,
+}
+
+impl ResolvesServerCert for Serving {
+    fn resolve(&self, _hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
+        Some(self.current.load_full())
+    }
+}
+
+/// The CA that client certificates must lead to.
+pub struct ClientCa {
+    file: Option<PathBuf>,
+    current: ArcSwapOption<Verifier>,
+}
+
+struct Verifier(Arc<dyn ClientCertVerifier>);
+
+impl ClientCa {
+    fn reload(&self) -> Result<(), TlsError> {
+        let Some(path) = &self.file else { return Ok(()) };
+        let bad = |why: String| TlsError::BadCa { path: path.clone(), why };
+        let mut roots = RootCertStore::empty();
+        for cert in read_certs(path)? {
+            roots.add(cert).map_err(|e| bad(e.to_string()))?;
+        }
+        let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider())
+            .build()
+            .map_err(|e| bad(e.to_string()))?;
+        self.current.store(Some(Arc::new(Verifier(verifier))));
+        Ok(())
+    }
+
+    /// A token of the current CA: another one after a reload.
+    pub fn generation(&self) -> usize {
+        self.current.load().as_ref().map_or(0, |v| Arc::as_ptr(v) as usize)
+    }
+
+    /// The user of a certificate chain: CN is the name, O are the groups. `Ok(None)`: there is no CA, or no CN.
+    /// The second value is when the certificate expires, in seconds since 1970.
+    pub fn user(&self, chain: &[CertificateDer<'_>]) -> Result<Option<(User, i64)>, String> {
+        let current = self.current.load();
+        let Some(verifier) = current.as_ref() else { return Ok(None) };
+        let Some((leaf, intermediates)) = chain.split_first() else { return Ok(None) };
+        verifier.0.verify_client_cert(leaf, intermediates, UnixTime::now()).map_err(|e| e.to_string())?;
+        let (_, parsed) = X509Certificate::from_der(leaf).map_err(|e| e.to_string())?;
+        let text = |attribute: &x509_parser::x509::AttributeTypeAndValue<'_>| attribute.as_str().ok().map(str::to_owned);
+        let Some(name) = parsed.subject().iter_common_name().filter_map(text).last().filter(|n| !n.is_empty()) else {
+            return Ok(None);
+        };
+        let groups = parsed.subject().iter_organization().filter_map(text).collect();
+        let user = User { name, uid: String::new(), groups };
+        Ok(Some((user, parsed.validity().not_after.timestamp())))
+    }
+}
+
+/// Seconds since 1970.
+pub fn unix_now() -> i64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_secs() as i64)
+}
+
+/// Asks for a certificate, checks that the client has its key, and leaves trust to the authenticator.
+#[derive(Debug)]
+struct AskForCertificate {
+    provider: Arc<CryptoProvider>,
+}
+
+impl ClientCertVerifier for AskForCertificate {
+    fn offer_client_auth(&self) -> bool {
+        true
+    }
+
+    fn client_auth_mandatory(&self) -> bool {
+        false
+    }
+
+    fn root_hint_subjects(&self) -> &[DistinguishedName] {
+        &[]
+    }
+
+    fn verify_client_cert(
+        &self,
+        _end_entity: &CertificateDer<'_>,
+        _intermediates: &[CertificateDer<'_>],
+        _now: UnixTime,
+    ) -> Result<ClientCertVerified, rustls::Error> {
+        Ok(ClientCertVerified::assertion())
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        cert: &CertificateDer<'_>,
+        dss: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        let algorithms = &self.provider.signature_verification_algorithms;
+        rustls::crypto::verify_tls12_signature(message, cert, dss, algorithms)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        cert: &CertificateDer<'_>,
+        dss: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        let algorithms = &self.provider.signature_verification_algorithms;
+        rustls::crypto::verify_tls13_signature(message, cert, dss, algorithms)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.provider.signature_verification_algorithms.supported_schemes()
+    }
+}

@@ -1,0 +1,12 @@
+//! The whole front-end over the in-process store: every test makes its own server and talks to it through all layers,
+//! without a socket (but for the TLS tests).
+
+mod harness;
+
+mod admission;
+mod bad_input;
+mod basics;
+mod concurrency;
+mod deletion;
+mod services;
+mod tls;

@@ -1,0 +1,153 @@
+//! Over TLS on loopback: certificates name users, HTTP/2 and 1.1 are spoken, a drain ends cleanly.
+
+use std::net::SocketAddr;
+use std::path::Path;
+use std::sync::Arc;
+
+use http_body_util::{BodyExt, Empty};
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use kuorum_apiserver::config::Config;
+use kuorum_apiserver::server::run_embedded;
+use kuorum_cache::Store;
+use rcgen::{BasicConstraints, CertificateParams, DistinguishedName, DnType, IsCa, Issuer, KeyPair};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use tokio_util::sync::CancellationToken;
+
+struct Pki {
+    dir: tempfile::TempDir,
+    ca: CertificateDer<'static>,
+    issuer: Issuer<'static, KeyPair>,
+}
+
+type Identity = (Vec<CertificateDer<'static>>, PrivateKeyDer<'static>);
+
+impl Pki {
+    fn new() -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let mut params = CertificateParams::new(Vec::new()).unwrap();
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        let key = KeyPair::generate().unwrap();
+        let ca = params.self_signed(&key).unwrap();
+        std::fs::write(dir.path().join("ca.pem"), ca.pem()).unwrap();
+        let pki = Pki { dir, ca: ca.der().clone(), issuer: Issuer::new(params, key) };
+        let params = CertificateParams::new(vec!["localhost".to_owned()]).unwrap();
+        let key = KeyPair::generate().unwrap();
+        let cert = params.signed_by(&key, &pki.issuer).unwrap();
+        std::fs::write(pki.path("server.pem"), cert.pem()).unwrap();
+        std::fs::write(pki.path("server.key"), key.serialize_pem()).unwrap();
+        pki
+    }
+
+    fn path(&self, name: &str) -> std::path::PathBuf {
+        self.dir.path().join(name)
+    }
+
+    fn client(&self, name: &str, group: &str) -> Identity {
+        let mut params = CertificateParams::new(Vec::new()).unwrap();
+        let mut subject = DistinguishedName::new();
+        subject.push(DnType::CommonName, name);
+        subject.push(DnType::OrganizationName, group);
+        params.distinguished_name = subject;
+        params.extended_key_usages = vec![rcgen::ExtendedKeyUsagePurpose::ClientAuth];
+        let key = KeyPair::generate().unwrap();
+        let cert = params.signed_by(&key, &self.issuer).unwrap();
+        (vec![cert.der().clone()], PrivateKeyDer::try_from(key.serialize_der()).unwrap())
+    }
+}
+
+fn config(pki: &Pki) -> Config {
+    let file = |name: &str| Some(Path::new(&pki.path(name)).to_owned());
+    Config {
+        bind_address: [127, 0, 0, 1].into(),
+        secure_port: 0,
+        tls_cert_file: file("server.pem"),
+        tls_private_key_file: file("server.key"),
+        client_ca_file: file("ca.pem"),
+        ..Config::default()
+    }
+}
+
+struct Running {
+    address: SocketAddr,
+    shutdown: CancellationToken,
+    task: tokio::task::JoinHandle<Result<(), kuorum_apiserver::server::ServeError>>,
+}
+
+async fn start(pki: &Pki) -> Running {
+    let shutdown = CancellationToken::new();
+    let (tell, told) = tokio::sync::oneshot::channel();
+    let (config, stop) = (config(pki), shutdown.clone());
+    let task = tokio::spawn(async move {
+        run_embedded(config, Store::memory(), stop, move |address| drop(tell.send(address))).await
+    });
+    Running { address: told.await.unwrap(), shutdown, task }
+}
+
+/// The status and body of a GET over a new connection.
+async fn get(pki: &Pki, address: SocketAddr, http2: bool, identity: Option<Identity>, path: &str) -> (u16, String) {
+    let mut roots = rustls::RootCertStore::empty();
+    roots.add(pki.ca.clone()).unwrap();
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let builder = rustls::ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_root_certificates(roots);
+    let mut tls = match identity {
+        Some((chain, key)) => builder.with_client_auth_cert(chain, key).unwrap(),
+        None => builder.with_no_client_auth(),
+    };
+    tls.alpn_protocols = vec![if http2 { b"h2".to_vec() } else { b"http/1.1".to_vec() }];
+    let connector = tokio_rustls::TlsConnector::from(Arc::new(tls));
+    let socket = tokio::net::TcpStream::connect(address).await.unwrap();
+    let stream = connector.connect("localhost".try_into().unwrap(), socket).await.unwrap();
+    let request = http::Request::builder()
+        .uri(format!("https://localhost{path}"))
+        .header("host", "localhost")
+        .body(Empty::<bytes::Bytes>::new())
+        .unwrap();
+    let response = if http2 {
+        let (mut send, connection) =
+            hyper::client::conn::http2::handshake(TokioExecutor::new(), TokioIo::new(stream)).await.unwrap();
+        tokio::spawn(connection);
+        send.send_request(request).await.unwrap()
+    } else {
+        let (mut send, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.unwrap();
+        tokio::spawn(connection);
+        send.send_request(request).await.unwrap()
+    };
+    let code = response.status().as_u16();
+    let body = response.into_body().collect().await.unwrap().to_bytes();
+    (code, String::from_utf8_lossy(&body).into_owned())
+}
+
+#[tokio::test]
+async fn certificates_name_users() {
+    let pki = Pki::new();
+    let running = start(&pki).await;
+    let namespaces = "/api/v1/namespaces";
+    for http2 in [true, false] {
+        let (code, _) = get(&pki, running.address, http2, Some(pki.client("root", "system:masters")), namespaces).await;
+        assert_eq!(code, 200);
+        let (code, body) = get(&pki, running.address, http2, Some(pki.client("eve", "dev")), namespaces).await;
+        assert_eq!(code, 403);
+        assert!(body.contains(r#"User \"eve\" cannot list"#), "{body}");
+        let (code, body) = get(&pki, running.address, http2, None, namespaces).await;
+        assert_eq!(code, 403);
+        assert!(body.contains("system:anonymous"), "{body}");
+        // A certificate of another CA is wrong, not absent.
+        let stranger = Pki::new().client("root", "system:masters");
+        let (code, _) = get(&pki, running.address, http2, Some(stranger), namespaces).await;
+        assert_eq!(code, 401);
+    }
+    running.shutdown.cancel();
+    running.task.await.unwrap().unwrap();
+}
+
+#[tokio::test]
+async fn a_port_in_use_is_one_clear_error() {
+    let pki = Pki::new();
+    let taken = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let config = Config { secure_port: taken.local_addr().unwrap().port(), ..config(&pki) };
+    let error = run_embedded(config, Store::memory(), CancellationToken::new(), |_| {}).await.unwrap_err();
+    assert!(error.to_string().starts_with("cannot listen on 127.0.0.1:"), "{error}");
+}
