@@ -25,7 +25,7 @@ pub struct Target {
 /// The target of the file's current context.
 pub fn read(path: &Path) -> Result<Target> {
     let text = std::fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
-    let config = kuorum_schema::yaml::parse(&text).map_err(|e| anyhow!("{}: {e}", path.display()))?;
+    let config = kuorum_schema::yaml::to_json(&text).map_err(|e| anyhow!("{}: {e}", path.display()))?.value;
     let base = path.parent().unwrap_or(Path::new("."));
     let context = named(&config, "contexts", config["current-context"].as_str().unwrap_or_default(), "context")?;
     let cluster = named(&config, "clusters", context["cluster"].as_str().unwrap_or_default(), "cluster")?;

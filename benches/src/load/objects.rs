@@ -32,29 +32,34 @@ impl Objects {
 
     /// The manifest of one object.
     pub fn manifest(&self, name: &str) -> Bytes {
-        let labels = json!({"app": "load", "kuorum.dev/run": "bench"});
-        let object = match self.kind {
-            ObjectKind::Configmap => json!({
-                "apiVersion": "v1", "kind": "ConfigMap",
-                "metadata": {"name": name, "labels": labels}, "data": {"payload": self.payload},
-            }),
-            ObjectKind::Pod => json!({
-                "apiVersion": "v1", "kind": "Pod",
-                "metadata": {"name": name, "labels": labels, "annotations": {"kuorum.dev/purpose": "load"}},
-                "spec": {
-                    "serviceAccountName": "default",
-                    "containers": [container("web", 8080), container("metrics", 9090)],
-                    "volumes": [
-                        {"name": "settings", "configMap": {"name": "web-settings"}},
-                        {"name": "scratch", "emptyDir": {}},
-                    ],
-                    "tolerations": [{"key": "node.kubernetes.io/not-ready", "operator": "Exists",
-                                     "effect": "NoExecute", "tolerationSeconds": 300}],
-                },
-            }),
-        };
-        Bytes::from(object.to_string())
+        manifest(self.kind, name, &self.payload)
     }
+}
+
+/// The manifest of one object: a ConfigMap with `payload`, or a Pod of about 1.3 KB.
+pub fn manifest(kind: ObjectKind, name: &str, payload: &str) -> Bytes {
+    let labels = json!({"app": "load", "kuorum.dev/run": "bench"});
+    let object = match kind {
+        ObjectKind::Configmap => json!({
+            "apiVersion": "v1", "kind": "ConfigMap",
+            "metadata": {"name": name, "labels": labels}, "data": {"payload": payload},
+        }),
+        ObjectKind::Pod => json!({
+            "apiVersion": "v1", "kind": "Pod",
+            "metadata": {"name": name, "labels": labels, "annotations": {"kuorum.dev/purpose": "load"}},
+            "spec": {
+                "serviceAccountName": "default",
+                "containers": [container("web", 8080), container("metrics", 9090)],
+                "volumes": [
+                    {"name": "settings", "configMap": {"name": "web-settings"}},
+                    {"name": "scratch", "emptyDir": {}},
+                ],
+                "tolerations": [{"key": "node.kubernetes.io/not-ready", "operator": "Exists",
+                                 "effect": "NoExecute", "tolerationSeconds": 300}],
+            },
+        }),
+    };
+    Bytes::from(object.to_string())
 }
 
 fn container(name: &str, port: u16) -> serde_json::Value {
