@@ -12,6 +12,9 @@ use serde_json::Value;
 
 use crate::names;
 
+/// Up to here a walk beats a binary search: most comparisons end at the length or the first bytes.
+const WALK_MAX: usize = 8;
+
 /// Labels as a selector sees them.
 pub trait Labels {
     /// The value of the label `key`, if the object has it.
@@ -46,7 +49,7 @@ pub enum Operator {
 pub struct Requirement {
     key: String,
     operator: Operator,
-    /// Sorted and without duplicates when parsed; exactly one for the comparing operators.
+    /// Sorted; exactly one for the comparing operators.
     values: Vec<String>,
     /// The one value of `>` and `<` as a number; 0 for all other operators.
     bound: i64,
@@ -87,7 +90,7 @@ pub enum SelectorError {
 impl Requirement {
     /// A requirement, if the key is a label key, and the values are label values, as many as the operator takes.
     /// The error is the text that the server would give, with every complaint.
-    pub fn new(key: impl Into<String>, operator: Operator, values: Vec<String>) -> Result<Self, String> {
+    pub fn new(key: impl Into<String>, operator: Operator, mut values: Vec<String>) -> Result<Self, String> {
         let key = key.into();
         let mut errors = Vec::new();
         invalid(&mut errors, "key", &key, names::label_key(&key));
@@ -125,7 +128,10 @@ impl Requirement {
             invalid(&mut errors, &format!("values[{index}][{key}]"), value, names::label_value(value));
         }
         match errors.len() {
-            0 => Ok(Requirement { key, operator, values, bound }),
+            0 => {
+                values.sort_unstable();
+                Ok(Requirement { key, operator, values, bound })
+            }
             1 => Err(errors.remove(0)),
             _ => Err(format!("[{}]", errors.join(", "))),
         }
@@ -162,7 +168,10 @@ impl Requirement {
     }
 
     fn has(&self, actual: &str) -> bool {
-        self.values.iter().any(|value| value == actual)
+        if self.values.len() <= WALK_MAX {
+            return self.values.iter().any(|value| value == actual);
+        }
+        self.values.binary_search_by(|value| value.as_str().cmp(actual)).is_ok()
     }
 }
 
@@ -259,9 +268,7 @@ impl fmt::Display for Requirement {
             Operator::Exists => ("", "", ""),
             Operator::DoesNotExist => ("!", "", ""),
         };
-        let mut values: Vec<&str> = self.values.iter().map(String::as_str).collect();
-        values.sort_unstable();
-        write!(f, "{before}{}{between}{}{after}", self.key, values.join(","))
+        write!(f, "{before}{}{between}{}{after}", self.key, self.values.join(","))
     }
 }
 
@@ -281,8 +288,6 @@ impl fmt::Display for Selector {
 /// Pairs sorted by key, as the cache keeps them. Short slices are walked, long ones searched.
 impl<K: AsRef<str>, V: AsRef<str>> Labels for [(K, V)] {
     fn get(&self, key: &str) -> Option<&str> {
-        /// Up to here a walk beats a binary search: most comparisons end at the length or the first bytes.
-        const WALK_MAX: usize = 8;
         if self.len() <= WALK_MAX {
             return self.iter().find(|(k, _)| k.as_ref() == key).map(|(_, v)| v.as_ref());
         }
