@@ -161,6 +161,7 @@ fn parse_field(catalog: &Catalog, line: &'static str) -> Field {
             _ => Omit::Never,
         },
         pointer: flags.contains('p'),
+        keeps_null: false,
         required: flags.contains('r'),
         map_type: if flags.contains('A') { MapType::Atomic } else { MapType::Granular },
         patch_strategy: extras.patch_strategy,

@@ -4,6 +4,7 @@
 
 pub mod catalog;
 pub mod codec;
+pub mod custom;
 pub mod model;
 pub mod names;
 pub mod openapi;

@@ -78,6 +78,8 @@ pub struct Object {
     /// Indices into `fields`, sorted by field name.
     pub(crate) by_name: Box<[u16]>,
     pub(crate) map_type: MapType,
+    /// A custom resource's: values of a wrong type are kept for the validator.
+    pub(crate) custom: bool,
     pub(crate) preserve_unknown_fields: bool,
     pub(crate) embedded_resource: bool,
     /// Empty for a part of other types.
@@ -172,6 +174,8 @@ pub struct Field {
     pub(crate) schema: TypeRef,
     pub(crate) omit: Omit,
     pub(crate) pointer: bool,
+    /// A custom resource's field: `null` is a value, not the absence of one.
+    pub(crate) keeps_null: bool,
     pub(crate) required: bool,
     pub(crate) map_type: MapType,
     pub(crate) patch_strategy: PatchStrategy,
@@ -305,6 +309,7 @@ impl Object {
             fields,
             by_name,
             map_type: MapType::default(),
+            custom: false,
             preserve_unknown_fields: false,
             embedded_resource: false,
             kinds: Box::default(),

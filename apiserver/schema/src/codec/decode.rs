@@ -22,6 +22,7 @@ pub(super) fn decode(text: &str, original: &[u8], schema: &Schema) -> Result<Dec
         depth: 0,
         strict_errors: Vec::new(),
         record_strict: true,
+        lenient: false,
         type_error: None,
     };
     let outcome = decoder.value(schema).and_then(|value| {
@@ -127,6 +128,8 @@ struct Decoder<'s, 't> {
     depth: usize,
     strict_errors: Vec<String>,
     record_strict: bool,
+    /// In a custom resource: values of a wrong type are kept.
+    lenient: bool,
     /// The first value of a wrong type; decoding goes on past it.
     type_error: Option<String>,
 }
@@ -160,6 +163,7 @@ impl<'s, 't> Decoder<'s, 't> {
             return self.wrong_type(schema);
         }
         self.enter()?;
+        let lenient = std::mem::replace(&mut self.lenient, object.custom);
         let owner = schema.go_type.rsplit_once('.').map_or(&*schema.go_type, |(_, name)| name);
         let mut seen: SmallVec<[u64; 2]> = SmallVec::from_elem(0, object.fields.len().div_ceil(64));
         let mut members = JsonMap::new();
@@ -194,8 +198,10 @@ impl<'s, 't> Decoder<'s, 't> {
             self.path.push(Step::Field(&field.name, owner));
             let value = self.value(field.schema())?;
             self.path.pop();
+            let value = if field.keeps_null { value.or(Some(Value::Null)) } else { value };
             put(&mut members, field, value, repeated);
         }
+        self.lenient = lenient;
         self.depth -= 1;
         Ok(Some(Value::Object(members)))
     }
@@ -283,6 +289,9 @@ impl<'s, 't> Decoder<'s, 't> {
 
     fn number(&mut self, kind: ScalarKind, schema: &'s Schema) -> Outcome {
         let text = self.reader.number()?;
+        if self.lenient {
+            return Ok(Some(Value::Number(free_number(text)?)));
+        }
         let number = match kind {
             ScalarKind::Int32 => text.parse::<i32>().ok().map(Number::from),
             ScalarKind::Int64 => text.parse::<i64>().ok().map(Number::from),
@@ -397,8 +406,11 @@ impl<'s, 't> Decoder<'s, 't> {
         Ok(())
     }
 
-    /// Passes a value of a wrong type and notes it.
+    /// Passes a value of a wrong type and notes it; in a custom resource, keeps it.
     fn wrong_type(&mut self, schema: &Schema) -> Outcome {
+        if self.lenient {
+            return self.any().map(Some);
+        }
         let shape = shape_name(self.reader.peek()).ok_or(Stop::NotJson)?;
         self.reader.skip(self.depth)?;
         self.mismatch(shape, &schema.go_type);
@@ -512,7 +524,7 @@ fn unset(schema: &Schema) -> Value {
 /// Whether Go cannot tell `value` from an unset field.
 pub(super) fn is_unset(field: &Field, value: &Value) -> bool {
     if field.pointer {
-        return value.is_null();
+        return value.is_null() && !field.keeps_null;
     }
     let by_type = field.schema();
     match (value, &by_type.node) {

@@ -80,6 +80,9 @@ impl Encoder<'_> {
     }
 
     fn object(&mut self, members: &JsonMap<String, Value>, object: &Object, place: Place) {
+        if object.custom {
+            return self.custom(members, object, place);
+        }
         let values = by_position(members, object);
         let open = self.out.len();
         self.out.push(b'{');
@@ -117,19 +120,57 @@ impl Encoder<'_> {
                 (None, _) => self.unset(field),
             }
         }
-        if object.preserve_unknown_fields {
-            for (key, value) in members.iter().filter(|(key, _)| object.position(key).is_none()) {
-                if separate {
-                    self.out.push(b',');
-                }
-                separate = true;
-                print_string(key, self.out);
-                self.out.push(b':');
-                print(value, self.out);
-            }
-        }
         if place == Place::RootMetadata && self.version.is_some() && !separate {
             self.close_after_version(open);
+        }
+        self.out.push(b'}');
+    }
+
+    /// A custom resource, or a part of one: everything in the order of its name, metadata too.
+    fn custom(&mut self, members: &JsonMap<String, Value>, object: &Object, place: Place) {
+        self.out.push(b'{');
+        let known = |key: &str| object.preserve_unknown_fields || object.position(key).is_some();
+        for (at, (key, value)) in members.iter().filter(|(key, _)| known(key)).enumerate() {
+            if at > 0 {
+                self.out.push(b',');
+            }
+            print_string(key, self.out);
+            self.out.push(b':');
+            match value {
+                Value::Object(metadata) if place == Place::Root && key == "metadata" && self.version.is_some() => {
+                    self.custom_metadata(metadata);
+                }
+                _ => print(value, self.out),
+            }
+        }
+        self.out.push(b'}');
+    }
+
+    fn custom_metadata(&mut self, members: &JsonMap<String, Value>) {
+        let open = self.out.len();
+        self.out.push(b'{');
+        let (mut separate, mut placed) = (false, false);
+        for (key, value) in members {
+            if separate {
+                self.out.push(b',');
+            }
+            separate = true;
+            if !placed && key.as_str() >= "resourceVersion" {
+                placed = true;
+                self.version = Some(self.out.len());
+            }
+            if key == "resourceVersion" {
+                separate = false;
+                continue;
+            }
+            print_string(key, self.out);
+            self.out.push(b':');
+            print(value, self.out);
+        }
+        if !separate {
+            self.close_after_version(open);
+        } else if !placed {
+            self.version = Some(open + 1);
         }
         self.out.push(b'}');
     }

@@ -112,6 +112,14 @@ pub fn summarize(body: &[u8]) -> String {
     summary
 }
 
+/// How many bytes at the start are surely plain, counted in whole blocks that the compiler compares at once.
+#[inline]
+fn plain_blocks(bytes: &[u8], special: impl Fn(u8) -> bool) -> usize {
+    const BLOCK: usize = 16;
+    let blocks = bytes.chunks_exact(BLOCK);
+    BLOCK * blocks.take_while(|block| !block.iter().fold(false, |any, &byte| any | special(byte))).count()
+}
+
 fn utf8(bytes: &[u8]) -> Cow<'_, str> {
     std::str::from_utf8(bytes).map_or_else(|_| Cow::Owned(go_lossy(bytes)), Cow::Borrowed)
 }

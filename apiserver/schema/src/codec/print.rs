@@ -67,8 +67,10 @@ fn print_float(value: f64, out: &mut Vec<u8>) {
 pub(super) fn print_string(text: &str, out: &mut Vec<u8>) {
     out.push(b'"');
     let bytes = text.as_bytes();
+    let special = |byte: u8| byte < 0x20 || matches!(byte, b'"' | b'\\' | b'<' | b'>' | b'&' | 0xe2);
+    let plain = super::plain_blocks(bytes, special);
     let mut copied = 0;
-    for (at, &byte) in bytes.iter().enumerate() {
+    for (at, &byte) in bytes.iter().enumerate().skip(plain) {
         if !NEEDS_CARE[usize::from(byte)] {
             continue;
         }

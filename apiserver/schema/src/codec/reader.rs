@@ -99,7 +99,8 @@ impl<'t> Reader<'t> {
     pub(super) fn string(&mut self) -> Result<Cow<'t, str>, NotJson> {
         let start = self.at + 1;
         let bytes = self.text.as_bytes();
-        let mut at = start;
+        let ends = |byte: u8| byte < 0x20 || byte == b'"' || byte == b'\\';
+        let mut at = start + super::plain_blocks(bytes.get(start..).unwrap_or_default(), ends);
         while let Some(&byte) = bytes.get(at) {
             match byte {
                 b'"' => {

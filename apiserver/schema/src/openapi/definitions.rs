@@ -57,10 +57,10 @@ impl<'d> Definitions<'d> {
         let mut schema = JsonMap::new();
         if let Some(text) = self.descriptions.definition(name) {
             schema.insert("description".into(), text.into());
-        } else if let Some(kind) = object.kinds().first() {
-            if let Some(item) = kind.kind.strip_suffix("List") {
-                schema.insert("description".into(), format!("{} is a list of {item}.", kind.kind).into());
-            }
+        } else if let Some(kind) = object.kinds().first()
+            && let Some(item) = kind.kind.strip_suffix("List")
+        {
+            schema.insert("description".into(), format!("{} is a list of {item}.", kind.kind).into());
         }
         let mut properties = JsonMap::new();
         let mut required = Vec::new();
@@ -95,10 +95,10 @@ impl<'d> Definitions<'d> {
         if let Some(text) = self.descriptions.field(definition, field.name()) {
             facts.insert("description".into(), text.into());
         }
-        if self.dialect == Dialect::V3 {
-            if let Some(default) = default(field) {
-                facts.insert("default".into(), default);
-            }
+        if self.dialect == Dialect::V3
+            && let Some(default) = default(field)
+        {
+            facts.insert("default".into(), default);
         }
         let strategy = field.patch_strategy().words();
         if !strategy.is_empty() {
