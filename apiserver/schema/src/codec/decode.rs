@@ -7,12 +7,10 @@ use serde_json::{Map as JsonMap, Number, Value};
 use smallvec::SmallVec;
 
 use super::reader::{NotJson, Reader};
-use super::{DecodeError, Decoded, KEPT_DEPTH_MAX, STRICT_ERRORS_MAX, TypeMeta, scalar, scan};
-use crate::model::{Field, Node, Object, ScalarKind, Schema, TypeRef, Union};
-
-/// How Go prints the type that it reads `apiVersion` and `kind` with.
-const TYPE_META: &str =
-    r#"struct { APIVersion string "json:\"apiVersion,omitempty\""; Kind string "json:\"kind,omitempty\"" }"#;
+use super::type_meta::shape_name;
+use super::unset::{put, unset};
+use super::{DecodeError, Decoded, KEPT_DEPTH_MAX, STRICT_ERRORS_MAX, scalar, scan};
+use crate::model::{Node, Object, ScalarKind, Schema, TypeRef, Union};
 
 /// Decodes `text`, which is `original` with what was not UTF-8 replaced.
 pub(super) fn decode(text: &str, original: &[u8], schema: &Schema) -> Result<Decoded, DecodeError> {
@@ -42,62 +40,6 @@ pub(super) fn decode(text: &str, original: &[u8], schema: &Schema) -> Result<Dec
     // Go looks at the syntax of the whole text first, so a mistake behind a wrong type still comes first.
     scan::check(original).map_err(DecodeError::Syntax)?;
     Err(stopped.unwrap_or_else(|| DecodeError::Type(decoder.type_error.unwrap_or_default())))
-}
-
-/// Reads `apiVersion` and `kind`; their names match in any case, as in Go's own `encoding/json`.
-pub(super) fn type_meta(text: &str, original: &[u8]) -> Result<TypeMeta, DecodeError> {
-    let mut meta = TypeMeta::default();
-    match read_type_meta(&mut Reader::new(text), &mut meta) {
-        Ok(None) => Ok(meta),
-        Ok(Some(message)) => {
-            scan::check(original).map_err(DecodeError::Syntax)?;
-            Err(DecodeError::Type(message))
-        }
-        Err(NotJson) => {
-            scan::check(original).map_err(DecodeError::Syntax)?;
-            Err(DecodeError::Syntax("invalid JSON".to_owned()))
-        }
-    }
-}
-
-fn read_type_meta(reader: &mut Reader<'_>, meta: &mut TypeMeta) -> Result<Option<String>, NotJson> {
-    let mut error = None;
-    match reader.peek() {
-        b'{' => {
-            reader.advance();
-            let mut first = true;
-            while reader.next_in(b'}', first)? {
-                first = false;
-                let key = reader.key()?;
-                let (name, target) = if key.eq_ignore_ascii_case("apiVersion") {
-                    ("apiVersion", &mut meta.api_version)
-                } else if key.eq_ignore_ascii_case("kind") {
-                    ("kind", &mut meta.kind)
-                } else {
-                    reader.skip(1)?;
-                    continue;
-                };
-                match reader.peek() {
-                    b'"' => *target = reader.string()?.into_owned(),
-                    other => {
-                        reader.skip(1)?;
-                        if let (None, Some(shape)) = (&error, shape_name(other)) {
-                            let message =
-                                format!("json: cannot unmarshal {shape} into Go struct field .{name} of type string");
-                            error = Some(message);
-                        }
-                    }
-                }
-            }
-        }
-        other => {
-            reader.skip(0)?;
-            error = shape_name(other)
-                .map(|shape| format!("json: cannot unmarshal {shape} into Go value of type {TYPE_META}"));
-        }
-    }
-    reader.end()?;
-    Ok(error)
 }
 
 /// Why decoding cannot go on.
@@ -474,18 +416,6 @@ impl<'s, 't> Decoder<'s, 't> {
     }
 }
 
-/// The shape of a JSON value by its first byte, in Go's words; `None` for `null` and what starts no value.
-fn shape_name(first: u8) -> Option<&'static str> {
-    match first {
-        b'"' => Some("string"),
-        b'{' => Some("object"),
-        b'[' => Some("array"),
-        b't' | b'f' => Some("bool"),
-        b'-' | b'0'..=b'9' => Some("number"),
-        _ => None,
-    }
-}
-
 /// A number in a value without a type: an integer if it fits, else a float.
 fn free_number(text: &str) -> Result<Number, NotJson> {
     if let Ok(number) = text.parse::<i64>() {
@@ -505,74 +435,4 @@ fn whole_or_float(value: f64) -> Option<Number> {
         return Some(Number::from(value as i64));
     }
     Number::from_f64(value)
-}
-
-/// What `null` leaves in a list or map whose elements are not pointers.
-fn unset(schema: &Schema) -> Value {
-    match &schema.node {
-        Node::Object(_) => Value::Object(JsonMap::new()),
-        Node::Scalar(ScalarKind::String) => Value::String(String::new()),
-        Node::Scalar(ScalarKind::Bool) => Value::Bool(false),
-        Node::Scalar(ScalarKind::Int32 | ScalarKind::Int64 | ScalarKind::Float64) | Node::IntOrString => {
-            Value::Number(0.into())
-        }
-        Node::Scalar(ScalarKind::Quantity) => Value::String("0".to_owned()),
-        _ => Value::Null,
-    }
-}
-
-/// Whether Go cannot tell `value` from an unset field.
-pub(super) fn is_unset(field: &Field, value: &Value) -> bool {
-    if field.pointer {
-        return value.is_null() && !field.keeps_null;
-    }
-    let by_type = field.schema();
-    match (value, &by_type.node) {
-        (Value::Null, _) => true,
-        (_, Node::Any(_) | Node::Union(_)) => false,
-        (Value::String(_), Node::IntOrString) => false,
-        (Value::String(text), Node::Scalar(ScalarKind::Quantity)) => text == "0",
-        (Value::String(text), _) => text.is_empty(),
-        (Value::Bool(value), _) => !value,
-        (Value::Number(number), _) => number.as_i64() == Some(0),
-        (Value::Array(items), _) => items.is_empty(),
-        (Value::Object(members), _) => members.is_empty(),
-    }
-}
-
-/// Stores a field's value; a repeated struct or map is merged into what was there, as Go does.
-fn put(members: &mut JsonMap<String, Value>, field: &Field, value: Option<Value>, repeated: bool) {
-    let Some(value) = value else {
-        let scalar = matches!(field.schema().node, Node::Scalar(_) | Node::Object(_)) && !field.pointer;
-        if repeated && !scalar {
-            members.remove(&*field.name);
-        }
-        return;
-    };
-    if is_unset(field, &value) {
-        if repeated && !matches!(value, Value::Object(_)) {
-            members.remove(&*field.name);
-        }
-        return;
-    }
-    if repeated {
-        let mergeable = matches!(field.schema().node, Node::Object(_) | Node::Map(_));
-        if let (true, Some(Value::Object(old)), Value::Object(new)) = (mergeable, members.get_mut(&*field.name), &value)
-        {
-            merge(old, new);
-            return;
-        }
-    }
-    members.insert(field.name.to_string(), value);
-}
-
-fn merge(old: &mut JsonMap<String, Value>, new: &JsonMap<String, Value>) {
-    for (key, value) in new {
-        match (old.get_mut(key), value) {
-            (Some(Value::Object(old)), Value::Object(new)) => merge(old, new),
-            _ => {
-                old.insert(key.clone(), value.clone());
-            }
-        }
-    }
 }

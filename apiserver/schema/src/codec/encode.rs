@@ -3,8 +3,8 @@
 use serde_json::{Map as JsonMap, Value};
 use smallvec::SmallVec;
 
-use super::decode::is_unset;
 use super::print::{print, print_string};
+use super::unset::is_unset;
 use crate::model::{Field, Node, Object, Omit, ScalarKind, Schema};
 
 /// Appends compact JSON, fields in the order of the Go type, unset fields as Go prints them.

@@ -9,6 +9,8 @@ mod print;
 mod reader;
 mod scalar;
 mod scan;
+mod type_meta;
+mod unset;
 
 use std::borrow::Cow;
 use std::fmt::Write;
@@ -65,7 +67,7 @@ pub struct TypeMeta {
 /// The error is the text after `couldn't get version/kind; json parse error: `.
 pub fn type_meta(json: &[u8]) -> Result<TypeMeta, DecodeError> {
     let text = utf8(json);
-    decode::type_meta(&text, json)
+    type_meta::read(&text, json)
 }
 
 /// Decodes a JSON document of type `schema`.
