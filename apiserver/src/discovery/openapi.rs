@@ -25,6 +25,7 @@ pub struct Documents(Arc<Inner>);
 struct Inner {
     resources: Vec<openapi::Resource>,
     v2: OnceLock<Document>,
+    v2_protobuf: OnceLock<Document>,
     index: OnceLock<Document>,
     /// By path (`apis/apps/v1`); `None`: there is nothing at that path.
     v3: parking_lot::Mutex<BTreeMap<String, Option<Document>>>,
@@ -50,6 +51,7 @@ impl Documents {
         Documents(Arc::new(Inner {
             resources: registry.iter().map(|k| resource(k)).collect(),
             v2: OnceLock::new(),
+            v2_protobuf: OnceLock::new(),
             index: OnceLock::new(),
             v3: parking_lot::Mutex::default(),
         }))
@@ -57,6 +59,10 @@ impl Documents {
 
     fn v2(&self) -> Document {
         self.0.v2.get_or_init(|| Document::new(openapi::v2_document(&self.0.resources))).clone()
+    }
+
+    fn v2_protobuf(&self) -> Document {
+        self.0.v2_protobuf.get_or_init(|| Document::new(openapi::v2_protobuf(&self.0.resources))).clone()
     }
 
     fn index(&self) -> Document {
@@ -107,15 +113,16 @@ fn resource(kind: &Kind) -> openapi::Resource {
 /// Answers a path under `/openapi`. Any method is answered, as by the real server.
 pub async fn respond(request: &Request<'_>, path: &str) -> Result<Response, ApiError> {
     let headers = &request.parts.headers;
-    if !accepts_json(headers) {
+    let Some(form) = accepted(headers, path) else {
         let mut response = Response::new(Body::empty());
         *response.status_mut() = StatusCode::NOT_ACCEPTABLE;
         return Ok(response);
-    }
+    };
     let documents = request.app.kinds.load().documents.openapi.clone();
     let wanted = path.to_owned();
     // Building a document takes milliseconds of CPU: not on a thread that others wait for.
     let built = tokio::task::spawn_blocking(move || match wanted.as_str() {
+        "/openapi/v2" if form == Form::Protobuf => Some(documents.v2_protobuf()),
         "/openapi/v2" => Some(documents.v2()),
         "/openapi/v3" => Some(documents.index()),
         other => documents.v3(other.strip_prefix("/openapi/v3/").unwrap_or(other)),
@@ -128,7 +135,11 @@ pub async fn respond(request: &Request<'_>, path: &str) -> Result<Response, ApiE
         return Ok(response);
     };
     // The index has no content type of its own in the real server; Go guesses one.
-    let content_type = if path == "/openapi/v3" { "text/plain; charset=utf-8" } else { "application/json" };
+    let content_type = match form {
+        Form::Protobuf => V2_PROTOBUF_SENT,
+        Form::Json if path == "/openapi/v3" => "text/plain; charset=utf-8",
+        Form::Json => "application/json",
+    };
     let mut response = with_etag(headers, &document.etag, document.body.clone(), content_type);
     if let Some(given) = request.query.get("hash").filter(|_| path.starts_with("/openapi/v3/")) {
         let right = hash(&document.body);
@@ -151,11 +162,25 @@ fn redirect(path: &str, hash: &str) -> Response {
     response
 }
 
-/// JSON is the form that is served; clients that list it, or anything, get it.
-fn accepts_json(headers: &HeaderMap) -> bool {
-    let Some(text) = headers.get(ACCEPT).and_then(|v| v.to_str().ok()).filter(|t| !t.is_empty()) else { return true };
-    text.split(',').any(|clause| {
-        let media = clause.split(';').next().unwrap_or("").trim();
-        matches!(media, "application/json" | "application/*" | "*/*")
+/// What a client says when it wants version 2 in protobuf: kubectl before 1.27 takes nothing else.
+const V2_PROTOBUF_ASKED: &str = "application/com.github.proto-openapi.spec.v2@v1.0+protobuf";
+/// What the real server calls its answer (`@` is not allowed in a content type).
+const V2_PROTOBUF_SENT: &str = "application/com.github.proto-openapi.spec.v2.v1.0+protobuf";
+
+/// The form of a document.
+#[derive(Clone, Copy, PartialEq)]
+enum Form {
+    Json,
+    Protobuf,
+}
+
+/// The first form in the request's `Accept` that is served; without one, JSON.
+fn accepted(headers: &HeaderMap, path: &str) -> Option<Form> {
+    let accept = headers.get(ACCEPT).and_then(|v| v.to_str().ok()).filter(|t| !t.is_empty());
+    let Some(accept) = accept else { return Some(Form::Json) };
+    accept.split(',').find_map(|clause| match clause.split(';').next().unwrap_or("").trim() {
+        "application/json" | "application/*" | "*/*" => Some(Form::Json),
+        V2_PROTOBUF_ASKED | V2_PROTOBUF_SENT if path == "/openapi/v2" => Some(Form::Protobuf),
+        _ => None,
     })
 }
