@@ -81,6 +81,11 @@ impl FieldError {
         Self::plain(ErrorKind::NotFound, field, &format!("Not found: {}", show(value)), "")
     }
 
+    /// As [`FieldError::not_found`], with a reason.
+    pub fn not_found_why(field: impl Into<String>, value: &Value, detail: &str) -> Self {
+        Self::plain(ErrorKind::NotFound, field, &format!("Not found: {}", show(value)), detail)
+    }
+
     pub fn not_supported(field: impl Into<String>, value: &Value, supported: &[&str]) -> Self {
         let list: Vec<String> = supported.iter().map(|s| format!("{s:?}")).collect();
         let detail = if list.is_empty() { String::new() } else { format!("supported values: {}", list.join(", ")) };

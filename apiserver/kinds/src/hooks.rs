@@ -83,6 +83,8 @@ pub struct Hooks {
     pub prepare_update: Option<fn(&mut Value, &Value, &Context)>,
     /// The status in a create request is kept (Node).
     pub keeps_status: bool,
+    /// `metadata.generation` of a new object; 0: it is unset until the first change.
+    pub first_generation: i64,
     /// Whether `metadata.generation` must grow, `(new, old)`; `None`: if `spec` differs. Only asked where the row says
     /// `generation`.
     pub desired_state_changed: Option<fn(&Value, &Value) -> bool>,
@@ -107,6 +109,7 @@ impl Hooks {
         prepare_create: None,
         prepare_update: None,
         keeps_status: false,
+        first_generation: 1,
         desired_state_changed: None,
         validate_create: None,
         validate_update: None,

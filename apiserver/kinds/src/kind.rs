@@ -50,6 +50,7 @@ impl Kind {
             return None;
         }
         let (group, version, kind) = self.row.storage_kind();
+        let version = self.row.hash_version.unwrap_or(version);
         let digest = Sha256::digest(format!("{group}/{version}/{kind}"));
         Some(STANDARD.encode(&digest[..8]))
     }
@@ -77,11 +78,14 @@ impl Kind {
         if self.row.has_status() && !self.row.hooks.keeps_status {
             value::remove(object, "status");
         }
+        if let Some(meta) = value::existing(object, "metadata") {
+            value::remove(meta, "selfLink");
+        }
         if let Some(prepare) = self.row.hooks.prepare_create {
             prepare(object, context);
         }
         if self.row.generation {
-            set_generation(object, 1);
+            set_generation(object, self.row.hooks.first_generation);
         }
     }
 
@@ -98,6 +102,7 @@ impl Kind {
         if let Some(prepare) = self.row.hooks.prepare_update {
             prepare(new, old, context);
         }
+        self.default(new);
         if self.row.generation {
             let changed = match self.row.hooks.desired_state_changed {
                 Some(changed) => changed(new, old),
@@ -161,7 +166,11 @@ impl Kind {
 
 fn set_generation(object: &mut Value, generation: i64) {
     if let Some(meta) = value::child(object, "metadata") {
-        value::set(meta, "generation", generation);
+        if generation == 0 {
+            value::remove(meta, "generation");
+        } else {
+            value::set(meta, "generation", generation);
+        }
     }
 }
 

@@ -5,6 +5,7 @@ use std::fmt::Write;
 use serde_json::Value;
 
 use crate::field::{Errors, FieldError};
+use crate::path::Path;
 use crate::value::{entries, get, items, text};
 
 /// The selector in query notation, requirements sorted by key: `app=web,tier in (a,b),!old`.
@@ -54,17 +55,45 @@ pub fn is_empty(selector: &Value) -> bool {
     entries(selector, "matchLabels").next().is_none() && items(selector, "matchExpressions").is_empty()
 }
 
+/// The selector as Go prints it: struct fields in their order.
+pub fn show(selector: &Value) -> String {
+    let mut parts = Vec::new();
+    if entries(selector, "matchLabels").next().is_some() {
+        parts.push(format!("\"matchLabels\":{}", get(selector, "matchLabels")));
+    }
+    let expressions: Vec<String> = items(selector, "matchExpressions")
+        .iter()
+        .map(|e| {
+            let values = items(e, "values");
+            let values = if values.is_empty() { String::new() } else { format!(",\"values\":{}", get(e, "values")) };
+            format!("{{\"key\":{:?},\"operator\":{:?}{values}}}", text(e, "key"), text(e, "operator"))
+        })
+        .collect();
+    if !expressions.is_empty() {
+        parts.push(format!("\"matchExpressions\":[{}]", expressions.join(",")));
+    }
+    format!("{{{}}}", parts.join(","))
+}
+
+/// Whether the selector can be used at all (its keys, values and operators are good).
+pub fn is_valid(selector: &Value) -> bool {
+    let mut errors = Errors::new();
+    validate(selector, &Path::new(""), &mut errors);
+    errors.is_empty()
+}
+
 /// Complaints about the selector at `field`.
-pub fn validate(selector: &Value, field: &str, errors: &mut Errors) {
-    crate::metadata::validate_labels(get(selector, "matchLabels"), &format!("{field}.matchLabels"), errors);
+pub fn validate(selector: &Value, field: &Path, errors: &mut Errors) {
+    crate::metadata::validate_labels(get(selector, "matchLabels"), &field.child("matchLabels"), errors);
     for (i, expression) in items(selector, "matchExpressions").iter().enumerate() {
-        let at = format!("{field}.matchExpressions[{i}]");
+        let expressions = field.child("matchExpressions");
+        let at = expressions.index(i);
         let count = items(expression, "values").len();
         match text(expression, "operator") {
             "In" | "NotIn" => {
                 if count == 0 {
                     errors.push(FieldError::required(
-                        format!("{at}.values"),
+                        at.child("values"),
                         "must be specified when `operator` is 'In' or 'NotIn'",
                     ));
                 }
@@ -72,21 +101,21 @@ pub fn validate(selector: &Value, field: &str, errors: &mut Errors) {
             "Exists" | "DoesNotExist" => {
                 if count > 0 {
                     errors.push(FieldError::forbidden(
-                        format!("{at}.values"),
+                        at.child("values"),
                         "may not be specified when `operator` is 'Exists' or 'DoesNotExist'",
                     ));
                 }
             }
             _ => errors.push(FieldError::invalid(
-                format!("{at}.operator"),
+                at.child("operator"),
                 get(expression, "operator"),
                 "not a valid selector operator",
             )),
         }
-        crate::metadata::validate_label_name(text(expression, "key"), &format!("{at}.key"), errors);
+        crate::metadata::validate_label_name(text(expression, "key"), &at.child("key"), errors);
         for (j, value) in items(expression, "values").iter().enumerate() {
             for complaint in kuorum_schema::names::label_value(value.as_str().unwrap_or("")) {
-                errors.push(FieldError::invalid(format!("{at}.values[{j}]"), value, &complaint));
+                errors.push(FieldError::invalid(at.child("values").index(j), value, &complaint));
             }
         }
     }

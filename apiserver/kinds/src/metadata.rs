@@ -3,6 +3,7 @@
 use serde_json::Value;
 
 use crate::field::{Errors, FieldError};
+use crate::path::Path;
 use crate::value::{self, entries, get, is_set, items, text};
 
 /// Most bytes in all annotation keys and values of an object: apimachinery's limit, so that watch caches stay small.
@@ -16,45 +17,45 @@ pub type NameRule = fn(&str, bool) -> Vec<String>;
 
 /// Complaints about the metadata of a new object.
 pub fn validate(object: &Value, namespaced: bool, name_rule: NameRule, errors: &mut Errors) {
-    validate_at(get(object, "metadata"), "metadata", namespaced, name_rule, errors);
+    validate_at(get(object, "metadata"), &Path::new("metadata"), namespaced, name_rule, errors);
 }
 
 /// As [`validate`], for metadata at any path.
-pub fn validate_at(meta: &Value, field: &str, namespaced: bool, name_rule: NameRule, errors: &mut Errors) {
+pub fn validate_at(meta: &Value, field: &Path, namespaced: bool, name_rule: NameRule, errors: &mut Errors) {
     let prefix = text(meta, "generateName");
     if !prefix.is_empty() {
         for complaint in name_rule(prefix, true) {
-            errors.push(FieldError::invalid(format!("{field}.generateName"), &prefix.into(), &complaint));
+            errors.push(FieldError::invalid(field.child("generateName"), &prefix.into(), &complaint));
         }
     }
     let name = text(meta, "name");
     if name.is_empty() {
-        errors.push(FieldError::required(format!("{field}.name"), "name or generateName is required"));
+        errors.push(FieldError::required(field.child("name"), "name or generateName is required"));
     } else {
         for complaint in name_rule(name, false) {
-            errors.push(FieldError::invalid(format!("{field}.name"), &name.into(), &complaint));
+            errors.push(FieldError::invalid(field.child("name"), &name.into(), &complaint));
         }
     }
     let namespace = text(meta, "namespace");
     if namespaced {
         if namespace.is_empty() {
-            errors.push(FieldError::required(format!("{field}.namespace"), ""));
+            errors.push(FieldError::required(field.child("namespace"), ""));
         } else {
             for complaint in kuorum_schema::names::dns1123_label(namespace) {
-                errors.push(FieldError::invalid(format!("{field}.namespace"), &namespace.into(), &complaint));
+                errors.push(FieldError::invalid(field.child("namespace"), &namespace.into(), &complaint));
             }
         }
     } else if !namespace.is_empty() {
-        errors.push(FieldError::forbidden(format!("{field}.namespace"), "not allowed on this type"));
+        errors.push(FieldError::forbidden(field.child("namespace"), "not allowed on this type"));
     }
     if value::int(meta, "generation").is_some_and(|g| g < 0) {
         let shown = get(meta, "generation");
-        errors.push(FieldError::invalid(format!("{field}.generation"), shown, "must be greater than or equal to 0"));
+        errors.push(FieldError::invalid(field.child("generation"), shown, "must be greater than or equal to 0"));
     }
-    validate_labels(get(meta, "labels"), &format!("{field}.labels"), errors);
-    validate_annotations(get(meta, "annotations"), &format!("{field}.annotations"), errors);
-    validate_owner_references(items(meta, "ownerReferences"), &format!("{field}.ownerReferences"), errors);
-    validate_finalizers(get(meta, "finalizers"), &format!("{field}.finalizers"), errors);
+    validate_labels(get(meta, "labels"), &field.child("labels"), errors);
+    validate_annotations(get(meta, "annotations"), &field.child("annotations"), errors);
+    validate_owner_references(items(meta, "ownerReferences"), &field.child("ownerReferences"), errors);
+    validate_finalizers(get(meta, "finalizers"), &field.child("finalizers"), errors);
 }
 
 /// Complaints about the metadata of an object that is to replace `old`.
@@ -74,13 +75,18 @@ pub fn validate_update(new: &Value, old: &Value, errors: &mut Errors) {
             errors.push(FieldError::invalid(format!("metadata.{key}"), new, "field is immutable"));
         }
     }
-    validate_labels(get(new, "labels"), "metadata.labels", errors);
-    validate_annotations(get(new, "annotations"), "metadata.annotations", errors);
-    validate_owner_references(items(new, "ownerReferences"), "metadata.ownerReferences", errors);
+    validate_labels(get(new, "labels"), &Path::new("metadata.labels"), errors);
+    validate_annotations(get(new, "annotations"), &Path::new("metadata.annotations"), errors);
+    validate_owner_references(items(new, "ownerReferences"), &Path::new("metadata.ownerReferences"), errors);
+}
+
+/// The refusal of an update without a version, for kinds that do not allow unconditional updates.
+pub fn version_required() -> FieldError {
+    FieldError::invalid("metadata.resourceVersion", &0.into(), "must be specified for an update")
 }
 
 /// Complaints about a map of labels.
-pub fn validate_labels(labels: &Value, field: &str, errors: &mut Errors) {
+pub fn validate_labels(labels: &Value, field: &Path, errors: &mut Errors) {
     for (key, value) in labels.as_object().into_iter().flatten() {
         validate_label_name(key, field, errors);
         for complaint in kuorum_schema::names::label_value(value.as_str().unwrap_or("")) {
@@ -90,14 +96,14 @@ pub fn validate_labels(labels: &Value, field: &str, errors: &mut Errors) {
 }
 
 /// Complaints about one label key.
-pub fn validate_label_name(key: &str, field: &str, errors: &mut Errors) {
+pub fn validate_label_name(key: &str, field: &Path, errors: &mut Errors) {
     for complaint in kuorum_schema::names::label_key(key) {
         errors.push(FieldError::invalid(field, &key.into(), &complaint));
     }
 }
 
 /// Complaints about a map of annotations.
-pub fn validate_annotations(annotations: &Value, field: &str, errors: &mut Errors) {
+pub fn validate_annotations(annotations: &Value, field: &Path, errors: &mut Errors) {
     let mut bytes = 0;
     for (key, value) in annotations.as_object().into_iter().flatten() {
         // Annotation keys may have upper-case prefixes, so the rule is applied to the lower-case key.
@@ -116,7 +122,7 @@ pub fn validate_annotations(annotations: &Value, field: &str, errors: &mut Error
     }
 }
 
-fn validate_owner_references(owners: &[Value], field: &str, errors: &mut Errors) {
+fn validate_owner_references(owners: &[Value], field: &Path, errors: &mut Errors) {
     let mut controller: Option<String> = None;
     for owner in owners {
         let api_version = text(owner, "apiVersion");
@@ -127,11 +133,11 @@ fn validate_owner_references(owners: &[Value], field: &str, errors: &mut Errors)
         };
         if version.is_empty() {
             let shown = api_version.into();
-            errors.push(FieldError::invalid(format!("{field}.apiVersion"), &shown, "version must not be empty"));
+            errors.push(FieldError::invalid(field.child("apiVersion"), &shown, "version must not be empty"));
         }
         for key in ["kind", "name", "uid"] {
             if !is_set(owner, key) {
-                errors.push(FieldError::invalid(format!("{field}.{key}"), &"".into(), "must not be empty"));
+                errors.push(FieldError::invalid(field.child(key), &"".into(), "must not be empty"));
             }
         }
         let kind = text(owner, "kind");
@@ -175,7 +181,7 @@ fn show_owner(owner: &Value) -> String {
     format!("{{{}}}", parts.join(","))
 }
 
-fn validate_finalizers(finalizers: &Value, field: &str, errors: &mut Errors) {
+fn validate_finalizers(finalizers: &Value, field: &Path, errors: &mut Errors) {
     let names = || finalizers.as_array().into_iter().flatten().filter_map(Value::as_str);
     for name in names() {
         for complaint in kuorum_schema::names::qualified_name(name) {
@@ -189,7 +195,7 @@ fn validate_finalizers(finalizers: &Value, field: &str, errors: &mut Errors) {
     for (i, name) in names().enumerate() {
         if !name.contains('/') && !STANDARD_FINALIZERS.contains(&name) {
             let detail = "name is neither a standard finalizer name nor is it fully qualified";
-            errors.push(FieldError::invalid(format!("{field}[{i}]"), &name.into(), detail));
+            errors.push(FieldError::invalid(field.index(i), &name.into(), detail));
         }
     }
 }

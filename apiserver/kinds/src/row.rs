@@ -87,6 +87,8 @@ pub struct KindRow {
     pub subresources: &'static [Subresource],
     /// `group/version/kind` that is stored; `None`: this one. (HPA v1 is stored as v2, events.k8s.io as core.)
     pub storage: Option<(&'static str, &'static str, &'static str)>,
+    /// The version that kube-apiserver stores, where it differs from `storage`: only `storageVersionHash` tells.
+    pub hash_version: Option<&'static str>,
     /// Selectable besides metadata.name and metadata.namespace.
     pub fields: &'static [SelectableField],
     /// Whether `metadata.generation` is maintained (by `Kind::prepare_create` and `prepare_update`).
@@ -123,6 +125,7 @@ impl KindRow {
         verbs: ALL_VERBS,
         subresources: &[],
         storage: None,
+        hash_version: None,
         fields: &[],
         generation: false,
         create_on_update: false,

@@ -3,5 +3,6 @@
 pub mod defaults;
 pub mod image;
 pub mod resources;
+pub mod validate;
 pub mod volumes;
 pub mod warnings;

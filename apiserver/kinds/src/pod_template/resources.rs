@@ -108,7 +108,7 @@ fn add(total: &mut BTreeMap<String, Quantity>, list: &Value) {
     for (name, value) in list.as_object().into_iter().flatten() {
         let Some(parsed) = quantity(value) else { continue };
         match total.remove(name) {
-            Some(sum) => total.insert(name.clone(), sum.add(parsed)),
+            Some(sum) => total.insert(name.clone(), sum + parsed),
             None => total.insert(name.clone(), parsed),
         };
     }

@@ -66,7 +66,8 @@ fn groups_are_in_discovery_order() {
         .iter()
         .filter(|group| !group.name.is_empty())
         .map(|group| {
-            let version = |v: &kuorum_kinds::registry::GroupVersion| json!({"groupVersion": v.api_version, "version": v.version});
+            let version =
+                |v: &kuorum_kinds::registry::GroupVersion| json!({"groupVersion": v.api_version, "version": v.version});
             json!({
                 "name": group.name,
                 "versions": group.versions.iter().map(version).collect::<Vec<_>>(),

@@ -63,9 +63,9 @@ fn make(name: &str, step: &Value, answer: &Value) -> Step {
         body,
         status: answer["status"].as_u64().unwrap_or(0),
         answer: answer["body"].clone(),
-        warnings: answer["headers"]["warning"].as_str().map_or(Vec::new(), |text| {
-            text.lines().map(|line| line.trim_start_matches("299 - ").to_owned()).collect()
-        }),
+        warnings: answer["headers"]["warning"]
+            .as_str()
+            .map_or(Vec::new(), |text| text.lines().map(|line| line.trim_start_matches("299 - ").to_owned()).collect()),
     }
 }
 
@@ -124,8 +124,7 @@ pub fn differences(mine: &Value, answer: &Value, at: &str, out: &mut Vec<String>
     }
 }
 
-const PLACES: [&str; 8] =
-    ["<time>", "<uid>", "<ip>", "<rand>", "<resourceVersion>", "<age>", "<jwt>", "<n>"];
+const PLACES: [&str; 8] = ["<time>", "<uid>", "<ip>", "<rand>", "<resourceVersion>", "<age>", "<jwt>", "<n>"];
 
 /// Whether `text` is `pattern` with anything in its place holders.
 pub fn matches(text: &str, pattern: &str) -> bool {

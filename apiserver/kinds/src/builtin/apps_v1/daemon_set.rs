@@ -2,8 +2,11 @@
 
 use serde_json::Value;
 
+use super::workload::{self, PATH};
+use crate::field::{Errors, FieldError};
 use crate::hooks::{Context, Hooks, TablePrinter};
 use crate::pod_template::defaults;
+use crate::rules::{at_most_all, int_or_percent, is_zero, non_negative, percent_of};
 use crate::table::{self, AGE, CONTAINERS, IMAGES, NAME};
 use crate::value::{child, equal, get, set, set_default, set_default_text, text};
 
@@ -14,6 +17,8 @@ pub const HOOKS: Hooks = Hooks {
     default: Some(default),
     prepare_create: Some(prepare_create),
     prepare_update: Some(prepare_update),
+    validate_create: Some(validate_create),
+    validate_update: Some(validate_update),
     table: Some(TABLE),
     ..Hooks::NONE
 };
@@ -87,4 +92,73 @@ fn prepare_create(daemon_set: &mut Value, _: &Context) {
 fn prepare_update(new: &mut Value, old: &Value, context: &Context) {
     let changed = context.subresource.is_empty() && !equal(get(new, "spec.template"), get(old, "spec.template"));
     set_template_generation(new, template_generation(old) + i64::from(changed));
+}
+
+fn validate_create(set: &Value, _: &Context) -> Errors {
+    let mut errors = Errors::new();
+    validate_spec(set, &mut errors);
+    errors
+}
+
+fn validate_update(new: &Value, old: &Value, context: &Context) -> Errors {
+    let mut errors = Errors::new();
+    if context.subresource == "status" {
+        let counters = [
+            "currentNumberScheduled",
+            "numberMisscheduled",
+            "desiredNumberScheduled",
+            "numberReady",
+            "observedGeneration",
+            "updatedNumberScheduled",
+            "numberAvailable",
+            "numberUnavailable",
+            "collisionCount",
+        ];
+        workload::status(new, &counters, &[], &mut errors);
+        workload::collisions_grow(new, old, &mut errors);
+        return errors;
+    }
+    workload::selector_unchanged(new, old, &mut errors);
+    validate_spec(new, &mut errors);
+    errors
+}
+
+fn validate_spec(set: &Value, errors: &mut Errors) {
+    let spec = get(set, "spec");
+    workload::selector(set, "daemonset", false, errors);
+    workload::template_labels(set, errors);
+    workload::template(set, "DaemonSet", errors);
+    non_negative(spec, "minReadySeconds", &PATH, errors);
+    update_strategy(get(spec, "updateStrategy"), errors);
+    non_negative(spec, "revisionHistoryLimit", &PATH, errors);
+}
+
+fn update_strategy(strategy: &Value, errors: &mut Errors) {
+    let path = PATH.child("updateStrategy");
+    match text(strategy, "type") {
+        "OnDelete" => {}
+        "RollingUpdate" => {
+            let rolling = get(strategy, "rollingUpdate");
+            let path = path.child("rollingUpdate");
+            let (unavailable, surge) = (get(rolling, "maxUnavailable"), get(rolling, "maxSurge"));
+            let (unavailable_path, surge_path) = (path.child("maxUnavailable"), path.child("maxSurge"));
+            int_or_percent(surge, surge_path, errors);
+            at_most_all(surge, surge_path, errors);
+            int_or_percent(unavailable, unavailable_path, errors);
+            at_most_all(unavailable, unavailable_path, errors);
+            let set =
+                |value: &Value| value.as_i64().is_some_and(|n| n != 0) || percent_of(value).is_some_and(|n| n != 0);
+            if set(unavailable) && set(surge) {
+                let detail = "may not be set when maxUnavailable is non-zero";
+                errors.push(FieldError::invalid(surge_path, surge, detail));
+            }
+            if is_zero(unavailable) && is_zero(surge) {
+                errors.push(FieldError::required(unavailable_path, "cannot be 0 when maxSurge is 0"));
+            }
+        }
+        other => {
+            let known = ["RollingUpdate", "OnDelete"];
+            errors.push(FieldError::not_supported(path.child("type"), &other.into(), &known));
+        }
+    }
 }

@@ -2,13 +2,22 @@
 
 use serde_json::Value;
 
+use super::workload::{self, PATH};
+use crate::field::Errors;
 use crate::hooks::{Context, Hooks, TablePrinter};
 use crate::pod_template::defaults;
+use crate::rules::non_negative;
 use crate::table::{self, AGE, CONTAINERS, IMAGES, NAME};
 use crate::value::{child, set_default};
 
-pub const HOOKS: Hooks =
-    Hooks { default: Some(default), prepare_create: Some(prepare_create), table: Some(TABLE), ..Hooks::NONE };
+pub const HOOKS: Hooks = Hooks {
+    default: Some(default),
+    prepare_create: Some(prepare_create),
+    validate_create: Some(validate_create),
+    validate_update: Some(validate_update),
+    table: Some(TABLE),
+    ..Hooks::NONE
+};
 
 const SPEC: &str = "io.k8s.api.apps.v1.ReplicaSetSpec";
 const STATUS: &str = "io.k8s.api.apps.v1.ReplicaSetStatus";
@@ -48,4 +57,42 @@ fn default(replica_set: &mut Value) {
 
 fn prepare_create(replica_set: &mut Value, _: &Context) {
     super::clear_replica_status(replica_set);
+}
+
+fn validate_create(set: &Value, _: &Context) -> Errors {
+    let mut errors = Errors::new();
+    validate_spec(set, &mut errors);
+    errors
+}
+
+fn validate_update(new: &Value, old: &Value, context: &Context) -> Errors {
+    let mut errors = Errors::new();
+    if context.subresource == "status" {
+        let counters = [
+            "replicas",
+            "fullyLabeledReplicas",
+            "readyReplicas",
+            "availableReplicas",
+            "terminatingReplicas",
+            "observedGeneration",
+        ];
+        let capped = ["fullyLabeledReplicas", "readyReplicas", "availableReplicas"];
+        workload::status(new, &counters, &capped, &mut errors);
+        workload::available_within_ready(new, "cannot be greater than readyReplicas", &mut errors);
+        return errors;
+    }
+    validate_spec(new, &mut errors);
+    workload::selector_unchanged(new, old, &mut errors);
+    errors
+}
+
+fn validate_spec(set: &Value, errors: &mut Errors) {
+    let spec = crate::value::get(set, "spec");
+    non_negative(spec, "replicas", &PATH, errors);
+    non_negative(spec, "minReadySeconds", &PATH, errors);
+    workload::selector(set, "deployment", true, errors);
+    if !workload::unusable_selector(set, errors) {
+        workload::template_labels(set, errors);
+        workload::template(set, "ReplicaSet", errors);
+    }
 }

@@ -104,10 +104,6 @@ fn warnings(new: &Value, _: Option<&Value>) -> Vec<String> {
             warnings.push(format!("spec.{shown}: {text}"));
         }
     }
-    if get(new, "metadata.annotations").get("volume.beta.kubernetes.io/storage-class").is_some() {
-        warnings.push(
-            "metadata.annotations[volume.beta.kubernetes.io/storage-class]: deprecated since v1.8; use \"storageClassName\" attribute instead".to_owned(),
-        );
-    }
+    warnings.extend(storage::class_annotation_warning(new));
     warnings
 }

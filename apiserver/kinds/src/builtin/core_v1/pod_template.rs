@@ -2,14 +2,18 @@
 
 use serde_json::Value;
 
+use crate::field::Errors;
 use crate::hooks::{Column, Hooks, TablePrinter};
-use crate::pod_template::defaults;
+use crate::path::Path;
+use crate::pod_template::{defaults, validate::template};
 use crate::table::{self, CONTAINERS, IMAGES, NAME};
 use crate::value::{child, equal, get};
 
 pub const HOOKS: Hooks = Hooks {
     default: Some(default),
     desired_state_changed: Some(|new, old| !equal(get(new, "template"), get(old, "template"))),
+    validate_create: Some(|object, _| validate(object)),
+    validate_update: Some(|new, _, _| validate(new)),
     table: Some(TABLE),
     ..Hooks::NONE
 };
@@ -31,4 +35,10 @@ fn default(object: &mut Value) {
     if let Some(template) = child(object, "template") {
         defaults::template(template);
     }
+}
+
+fn validate(object: &Value) -> Errors {
+    let mut errors = Errors::new();
+    template(get(object, "template"), &Path::new("template"), &mut errors);
+    errors
 }

@@ -2,14 +2,23 @@
 
 use serde_json::Value;
 
+use crate::builtin::apps_v1::workload::{self, PATH};
+use crate::field::{Errors, FieldError};
 use crate::hooks::{Context, Hooks, TablePrinter};
 use crate::pod_template::defaults;
 use crate::row::SelectableField;
+use crate::rules::{non_negative, show_labels};
 use crate::table::{self, AGE, CONTAINERS, IMAGES, NAME};
-use crate::value::{child, get, int, is_set, set, set_default};
+use crate::value::{child, entries, get, int, is_set, set, set_default};
 
-pub const HOOKS: Hooks =
-    Hooks { default: Some(default), prepare_create: Some(prepare_create), table: Some(TABLE), ..Hooks::NONE };
+pub const HOOKS: Hooks = Hooks {
+    default: Some(default),
+    prepare_create: Some(prepare_create),
+    validate_create: Some(validate_create),
+    validate_update: Some(validate_update),
+    table: Some(TABLE),
+    ..Hooks::NONE
+};
 
 pub const FIELDS: &[SelectableField] = &[SelectableField {
     name: "status.replicas",
@@ -67,4 +76,43 @@ fn default(controller: &mut Value) {
 
 fn prepare_create(controller: &mut Value, _: &Context) {
     crate::builtin::apps_v1::clear_replica_status(controller);
+}
+
+fn validate_create(controller: &Value, _: &Context) -> Errors {
+    let mut errors = Errors::new();
+    validate_spec(controller, &mut errors);
+    errors
+}
+
+fn validate_update(new: &Value, _: &Value, context: &Context) -> Errors {
+    let mut errors = Errors::new();
+    if context.subresource == "status" {
+        let counters = ["replicas", "fullyLabeledReplicas", "readyReplicas", "availableReplicas", "observedGeneration"];
+        let capped = ["fullyLabeledReplicas", "readyReplicas", "availableReplicas"];
+        workload::status(new, &counters, &capped, &mut errors);
+        workload::available_within_ready(new, "cannot be greater than readyReplicas", &mut errors);
+        return errors;
+    }
+    validate_spec(new, &mut errors);
+    errors
+}
+
+fn validate_spec(controller: &Value, errors: &mut Errors) {
+    let spec = get(controller, "spec");
+    non_negative(spec, "minReadySeconds", &PATH, errors);
+    if !is_set(spec, "selector") {
+        errors.push(FieldError::required("spec.selector", ""));
+    }
+    non_negative(spec, "replicas", &PATH, errors);
+    if !get(spec, "template").is_object() {
+        errors.push(FieldError::required("spec.template", ""));
+        return;
+    }
+    let labels = get(spec, "template.metadata.labels");
+    let matched = entries(spec, "selector").all(|(key, value)| labels.get(key) == Some(value));
+    if is_set(spec, "selector") && !matched {
+        let detail = "`selector` does not match template `labels`";
+        errors.push(FieldError::invalid_shown("spec.template.metadata.labels", &show_labels(labels), detail));
+    }
+    workload::template(controller, "ReplicationController", errors);
 }

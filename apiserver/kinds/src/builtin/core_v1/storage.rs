@@ -23,3 +23,10 @@ pub fn class(object: &Value) -> &str {
         None => text(object, "spec.storageClassName"),
     }
 }
+
+/// The annotation that named a class before there was a field.
+pub fn class_annotation_warning(object: &Value) -> Option<String> {
+    get(object, "metadata.annotations").get("volume.beta.kubernetes.io/storage-class").map(|_| {
+        "metadata.annotations[volume.beta.kubernetes.io/storage-class]: deprecated since v1.8; use \"storageClassName\" attribute instead".to_owned()
+    })
+}

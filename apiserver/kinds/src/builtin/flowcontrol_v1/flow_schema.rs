@@ -2,11 +2,12 @@
 
 use serde_json::Value;
 
-use crate::hooks::{Hooks, TablePrinter};
+use crate::hooks::{Context, Hooks, TablePrinter};
 use crate::table::{self, AGE, NAME};
 use crate::value::{child, items, set_default_int, text};
 
-pub const HOOKS: Hooks = Hooks { default: Some(default), table: Some(TABLE), ..Hooks::NONE };
+pub const HOOKS: Hooks =
+    Hooks { default: Some(default), prepare_update: Some(prepare_update), table: Some(TABLE), ..Hooks::NONE };
 
 const SPEC: &str = "io.k8s.api.flowcontrol.v1.FlowSchemaSpec";
 
@@ -40,5 +41,11 @@ const TABLE: TablePrinter = TablePrinter::new(
 fn default(schema: &mut Value) {
     if let Some(spec) = child(schema, "spec") {
         set_default_int(spec, "matchingPrecedence", 1000);
+    }
+}
+
+fn prepare_update(new: &mut Value, old: &Value, context: &Context) {
+    if context.subresource == "status" {
+        crate::metadata::keep_for_status(new, old);
     }
 }

@@ -2,11 +2,12 @@
 
 use serde_json::Value;
 
-use crate::hooks::{Hooks, TablePrinter};
+use crate::hooks::{Context, Hooks, TablePrinter};
 use crate::table::{self, AGE, NAME};
 use crate::value::{child, existing, get, set_default, set_default_int, text};
 
-pub const HOOKS: Hooks = Hooks { default: Some(default), table: Some(TABLE), ..Hooks::NONE };
+pub const HOOKS: Hooks =
+    Hooks { default: Some(default), prepare_update: Some(prepare_update), table: Some(TABLE), ..Hooks::NONE };
 
 const QUEUING: &str = "io.k8s.api.flowcontrol.v1.QueuingConfiguration";
 
@@ -56,5 +57,11 @@ fn default(level: &mut Value) {
             set_default_int(queuing, "handSize", 8);
             set_default_int(queuing, "queueLengthLimit", 50);
         }
+    }
+}
+
+fn prepare_update(new: &mut Value, old: &Value, context: &Context) {
+    if context.subresource == "status" {
+        crate::metadata::keep_for_status(new, old);
     }
 }

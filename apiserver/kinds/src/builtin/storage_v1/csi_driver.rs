@@ -8,6 +8,7 @@ use crate::value::{child, equal, flag, get, is_set, items, set, set_default, tex
 
 pub const HOOKS: Hooks = Hooks {
     default: Some(default),
+    first_generation: 0,
     desired_state_changed: Some(|new, old| !equal(get(new, "spec"), get(old, "spec"))),
     warnings: Some(warnings),
     table: Some(TABLE),
@@ -56,8 +57,9 @@ fn default(driver: &mut Value) {
     }
 }
 
-fn warnings(new: &Value, _: Option<&Value>) -> Vec<String> {
-    if is_set(new, "spec.tokenRequests") && get(new, "spec.serviceAccountTokenInSecrets").is_null() {
+fn warnings(new: &Value, old: Option<&Value>) -> Vec<String> {
+    let new_requests = is_set(new, "spec.tokenRequests") && !old.is_some_and(|old| is_set(old, "spec.tokenRequests"));
+    if new_requests && get(new, "spec.serviceAccountTokenInSecrets").is_null() {
         vec![
             "spec.serviceAccountTokenInSecrets is unset; if supported by this CSI driver, set to true to prevent possible logging of tokens in volume attributes".to_owned(),
         ]

@@ -2,6 +2,7 @@
 
 mod prepare;
 mod table;
+mod validate;
 mod warnings;
 
 use serde_json::Value;
@@ -15,6 +16,8 @@ pub const HOOKS: Hooks = Hooks {
     default: Some(default),
     prepare_create: Some(prepare::create),
     prepare_update: Some(prepare::update),
+    validate_create: Some(validate::create),
+    validate_update: Some(validate::update),
     warnings: Some(warnings::warnings),
     table: Some(table::TABLE),
     ..Hooks::NONE
@@ -52,13 +55,11 @@ fn default(pod: &mut Value) {
 /// `status.podIP` is the first of `status.podIPs`; either may be given.
 fn pod_ips(pod: &mut Value) {
     let Some(status) = crate::value::existing(pod, "status") else { return };
-    for (single, many) in [("podIP", "podIPs"), ("hostIP", "hostIPs")] {
-        let one = text(status, single).to_owned();
-        let first = crate::value::items(status, many).first().map(|entry| text(entry, "ip").to_owned());
-        match first {
-            None if !one.is_empty() => crate::value::set(status, many, vec![serde_json::json!({"ip": one})]),
-            Some(first) if one.is_empty() => crate::value::set(status, single, first),
-            _ => {}
-        }
+    let one = text(status, "podIP").to_owned();
+    let first = crate::value::items(status, "podIPs").first().map(|entry| text(entry, "ip").to_owned());
+    match first {
+        None if !one.is_empty() => crate::value::set(status, "podIPs", vec![serde_json::json!({"ip": one})]),
+        Some(first) if one.is_empty() => crate::value::set(status, "podIP", first),
+        _ => {}
     }
 }

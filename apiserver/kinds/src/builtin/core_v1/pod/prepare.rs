@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use crate::hooks::Context;
 use crate::pod_template::resources::qos_class;
-use crate::value::{carry_over, child, existing, get, is_set, items, items_mut, set, text};
+use crate::value::{carry_over, child, entries, existing, get, is_set, items, items_mut, set, text};
 
 pub fn create(pod: &mut Value, context: &Context) {
     let mut status = json!({"phase": "Pending", "qosClass": qos_class(pod)});
@@ -20,6 +20,37 @@ pub fn create(pod: &mut Value, context: &Context) {
     }
     set(pod, "status", status);
     merge_match_label_keys(pod);
+    app_armor_from_annotations(pod);
+}
+
+/// AppArmor profiles in annotations, as clients of old wrote them, become fields.
+fn app_armor_from_annotations(pod: &mut Value) {
+    const PREFIX: &str = "container.apparmor.security.beta.kubernetes.io/";
+    let profiles: Vec<(String, Value)> = entries(pod, "metadata.annotations")
+        .filter_map(|(key, value)| {
+            let profile = match value.as_str()? {
+                "runtime/default" => json!({"type": "RuntimeDefault"}),
+                "unconfined" => json!({"type": "Unconfined"}),
+                other => json!({"type": "Localhost", "localhostProfile": other.strip_prefix("localhost/")?}),
+            };
+            Some((key.strip_prefix(PREFIX)?.to_owned(), profile))
+        })
+        .collect();
+    let Some(spec) = existing(pod, "spec").filter(|_| !profiles.is_empty()) else { return };
+    let of_pod = get(spec, "securityContext.appArmorProfile").clone();
+    for list in ["containers", "initContainers"] {
+        for container in items_mut(spec, list) {
+            let Some((_, profile)) = profiles.iter().find(|(name, _)| name == text(container, "name")) else {
+                continue;
+            };
+            if get(container, "securityContext.appArmorProfile").is_null()
+                && *profile != of_pod
+                && let Some(context) = child(container, "securityContext")
+            {
+                set(context, "appArmorProfile", profile.clone());
+            }
+        }
+    }
 }
 
 pub fn update(new: &mut Value, old: &Value, context: &Context) {

@@ -78,7 +78,7 @@ fn default(service: &mut Value) {
         }
     }
     let kind = text(spec, "type").to_owned();
-    if matches!(kind.as_str(), "NodePort" | "LoadBalancer") {
+    if matches!(kind.as_str(), "NodePort" | "LoadBalancer") || (kind == "ClusterIP" && is_set(spec, "externalIPs")) {
         set_default_text(spec, "externalTrafficPolicy", "Cluster");
     }
     if matches!(kind.as_str(), "ClusterIP" | "NodePort" | "LoadBalancer") {
@@ -135,23 +135,18 @@ fn default_ip_families(service: &mut Value) {
     }
     let headless_without_selector = text(service, "spec.clusterIP") == "None"
         && !is_set(service, "spec.selector")
-        && !is_set(service, "spec.ipFamilyPolicy");
+        && text(service, "spec.ipFamilyPolicy") != "SingleStack";
     let family_of = |ip: &Value| if ip.as_str().is_some_and(|ip| ip.contains(':')) { "IPv6" } else { "IPv4" };
     let mut families: Vec<Value> = items(service, "spec.ipFamilies").to_vec();
     let Some(spec) = existing(service, "spec") else { return };
-    if headless_without_selector && families.len() != 1 {
+    if headless_without_selector {
         // Someone else writes its endpoints, of whatever family, so it is declared dual-stack.
         set_default(spec, "ipFamilyPolicy", "RequireDualStack");
-        let second = match families.first() {
-            None => {
-                families.push("IPv4".into());
-                "IPv6"
-            }
-            Some(first) if first == "IPv6" => "IPv4",
-            Some(_) => "IPv6",
-        };
+        if families.is_empty() {
+            families.push("IPv4".into());
+        }
         if families.len() == 1 {
-            families.push(second.into());
+            families.push(if families[0] == "IPv6" { "IPv4" } else { "IPv6" }.into());
         }
     } else if families.is_empty() {
         let ips = items(spec, "clusterIPs");
