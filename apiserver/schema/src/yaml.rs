@@ -4,16 +4,17 @@
 //! the first document of a stream is read. The nesting is kept on a stack of our own, so no input can overflow ours.
 
 mod error;
+mod parser;
 mod scalar;
+mod scanner;
 
 use std::collections::HashMap;
 
-use saphyr_parser::{Event, Marker, Parser, ScalarStyle, Span, StrInput, Tag};
 use serde_json::{Map, Value};
 
-use crate::patch::gofmt;
+use crate::patch::{document, gofmt};
 pub use error::YamlError;
-use error::{go_scan_error, unknown_anchor};
+use parser::{Event, Parser, Properties};
 use scalar::Scalar;
 
 /// Deepest nesting. No Kubernetes type comes near it; the real server allows 10,000 levels, on growing stacks.
@@ -43,18 +44,17 @@ impl Document {
 /// Errors print as go-yaml's (`yaml: line 3: mapping values are not allowed in this context`); the callers that wrap
 /// them put `error converting YAML to JSON: ` before.
 pub fn to_json(yaml: &[u8]) -> Result<Document, YamlError> {
-    let text = error::check_characters(yaml)?;
-    let mut builder = Builder::new(text);
-    let mut parser = Parser::new_from_str(text);
+    if let Some(value) = read_json(yaml) {
+        return Ok(Document { value, duplicates: Vec::new() });
+    }
+    let mut parser = Parser::new(error::check_characters(yaml)?);
+    let mut builder = Builder::default();
     loop {
-        let (event, span) = match next(&mut parser) {
-            None => break,
-            Some(Ok(item)) => item,
-            Some(Err(error)) => return Err(unknown_anchor(text, &error).unwrap_or_else(|| go_scan_error(text, &error))),
-        };
+        let (event, line) = parser.next()?;
         match event {
+            Event::DocumentStart => {}
             Event::DocumentEnd | Event::StreamEnd => break,
-            _ => builder.event(event, span)?,
+            _ => builder.event(event, line)?,
         }
     }
     // go-yaml decodes after it has parsed, so syntax errors anywhere win over these.
@@ -64,10 +64,30 @@ pub fn to_json(yaml: &[u8]) -> Result<Document, YamlError> {
     }
 }
 
-type Item<'t> = Result<(Event<'t>, Span), saphyr_parser::ScanError>;
+/// JSON is YAML, and what clients send as YAML often is JSON, which is read ten times as fast. Texts with duplicate
+/// keys, and those that only YAML can judge, are left to it.
+fn read_json(yaml: &[u8]) -> Option<Value> {
+    if yaml.first() != Some(&b'{') {
+        return None;
+    }
+    let parsed = document::parse_strictly(yaml).filter(|parsed| parsed.duplicates.is_empty())?;
+    let mut value = parsed.value;
+    whole_numbers(&mut value);
+    Some(value)
+}
 
-fn next<'t>(parser: &mut Parser<'t, StrInput<'t>>) -> Option<Item<'t>> {
-    parser.next_event()
+/// As after a conversion by Go, which prints whole floats without a fraction.
+fn whole_numbers(value: &mut Value) {
+    match value {
+        Value::Array(items) => items.iter_mut().for_each(whole_numbers),
+        Value::Object(fields) => fields.values_mut().for_each(whole_numbers),
+        Value::Number(number) if number.is_f64() => {
+            if let Some(Ok(whole)) = number.as_f64().map(|float| Scalar::Float(float).into_json()) {
+                *value = whole;
+            }
+        }
+        _ => {}
+    }
 }
 
 /// A finished value and how many nodes it has.
@@ -86,15 +106,12 @@ enum Node {
 }
 
 /// A collection that is being read.
-struct Frame {
-    /// 0 if it has no anchor.
-    anchor: usize,
+struct Frame<'t> {
+    anchor: Option<&'t str>,
     nodes: usize,
     bytes: usize,
-    /// Where it begins; a complaint about a value names the first line of the value.
-    start: Marker,
-    /// Written with brackets or braces. Only known (and needed) if the text has tabs.
-    flow: bool,
+    /// Where it begins, from zero; a complaint about a value names the first line of the value.
+    line: usize,
     kind: FrameKind,
 }
 
@@ -115,14 +132,12 @@ enum Key {
     Bad,
 }
 
+#[derive(Default)]
 struct Builder<'t> {
-    text: &'t str,
-    /// The lines of a text that has tabs.
-    lines: Option<Vec<&'t str>>,
-    stack: Vec<Frame>,
+    stack: Vec<Frame<'t>>,
     root: Value,
-    /// Finished anchors by number. One that an alias names and that is not here contains the alias.
-    anchors: HashMap<usize, Built>,
+    /// Values by anchor; `None` while the value is being read, when an alias would be inside of what it names.
+    anchors: HashMap<&'t str, Option<Built>>,
     duplicates: Vec<String>,
     failure: Option<YamlError>,
     /// Nodes in all and nodes that came from aliases, the measures of go-yaml's guard.
@@ -132,45 +147,24 @@ struct Builder<'t> {
 }
 
 impl<'t> Builder<'t> {
-    fn new(text: &'t str) -> Self {
-        Builder {
-            text,
-            lines: text.contains('\t').then(|| text.split('\n').collect()),
-            stack: Vec::new(),
-            root: Value::Null,
-            anchors: HashMap::new(),
-            duplicates: Vec::new(),
-            failure: None,
-            decoded: 0,
-            aliased: 0,
-            aliased_bytes: 0,
-        }
-    }
-
-    fn event(&mut self, event: Event<'t>, span: Span) -> Result<(), YamlError> {
-        if let (Some(lines), Event::Scalar(..) | Event::SequenceStart(..) | Event::MappingStart(..)) =
-            (&self.lines, &event)
-        {
-            let in_flow = self.stack.last().is_some_and(|frame| frame.flow);
-            if !in_flow && error::is_indented_by_tab(lines, span.start) {
-                return Err(error::cannot_start(span.start));
-            }
-        }
+    fn event(&mut self, event: Event<'t>, line: usize) -> Result<(), YamlError> {
         match event {
-            Event::Scalar(text, style, anchor, tag) => self.scalar(&text, style, anchor, tag.as_deref(), span.start),
-            Event::Alias(anchor) => self.alias(anchor, span)?,
-            Event::SequenceStart(anchor, _) => self.open(anchor, FrameKind::Sequence(Vec::new()), span)?,
-            Event::MappingStart(anchor, _) => {
-                self.open(anchor, FrameKind::Mapping { fields: Map::new(), key: Key::None }, span)?;
+            Event::Scalar { value, plain, properties } => self.scalar(&value, plain, &properties, line),
+            Event::Alias(anchor) => self.alias(anchor, line)?,
+            Event::SequenceStart(properties) => {
+                self.open(properties.anchor, FrameKind::Sequence(Vec::new()), line)?;
             }
-            Event::SequenceEnd | Event::MappingEnd => self.close(),
-            _ => {}
+            Event::MappingStart(properties) => {
+                self.open(properties.anchor, FrameKind::Mapping { fields: Map::new(), key: Key::None }, line)?;
+            }
+            Event::CollectionEnd => self.close(),
+            Event::DocumentStart | Event::DocumentEnd | Event::StreamEnd => {}
         }
         Ok(())
     }
 
-    fn scalar(&mut self, text: &str, style: ScalarStyle, anchor: usize, tag: Option<&Tag>, start: Marker) {
-        let plain = style == ScalarStyle::Plain;
+    fn scalar(&mut self, text: &str, plain: bool, properties: &Properties<'t>, line: usize) {
+        let tag = properties.tag.as_deref();
         if self.expects_key() && scalar::is_merge(text, plain, tag) {
             self.set_key(Key::Merge);
             return;
@@ -181,15 +175,18 @@ impl<'t> Builder<'t> {
             Scalar::Null
         });
         let built = Built { node: Node::Scalar(resolved), nodes: 1, bytes: text.len() + NODE_BYTES };
-        self.finish(built, anchor, start);
+        self.finish(built, properties.anchor, line);
     }
 
-    fn alias(&mut self, anchor: usize, span: Span) -> Result<(), YamlError> {
-        let Some(built) = self.anchors.get(&anchor) else {
-            let name = error::name_at(self.text, span.start);
-            self.fail(YamlError::Decode(format!("anchor '{name}' value contains itself")));
-            self.finish(Built { node: Node::Scalar(Scalar::Null), nodes: 1, bytes: NODE_BYTES }, 0, span.start);
-            return Ok(());
+    fn alias(&mut self, anchor: &'t str, line: usize) -> Result<(), YamlError> {
+        let built = match self.anchors.get(anchor) {
+            Some(Some(built)) => built,
+            Some(None) => {
+                self.fail(YamlError::Decode(format!("anchor '{anchor}' value contains itself")));
+                self.finish(Built { node: Node::Scalar(Scalar::Null), nodes: 1, bytes: NODE_BYTES }, None, line);
+                return Ok(());
+            }
+            None => return Err(YamlError::Syntax(format!("unknown anchor '{anchor}' referenced"))),
         };
         self.decoded += built.nodes;
         self.aliased += built.nodes;
@@ -198,18 +195,19 @@ impl<'t> Builder<'t> {
             return Err(YamlError::Decode("document contains excessive aliasing".to_owned()));
         }
         let built = built.clone();
-        self.finish(built, 0, span.start);
+        self.finish(built, None, line);
         Ok(())
     }
 
-    fn open(&mut self, anchor: usize, kind: FrameKind, span: Span) -> Result<(), YamlError> {
+    fn open(&mut self, anchor: Option<&'t str>, kind: FrameKind, line: usize) -> Result<(), YamlError> {
         if self.stack.len() >= DEPTH_MAX {
-            return Err(error::too_deep(span.start));
+            return Err(error::scanner_error(line, "exceeded max depth of 10000"));
+        }
+        if let Some(anchor) = anchor {
+            self.anchors.insert(anchor, None);
         }
         self.decoded += 1;
-        let in_flow = self.stack.last().is_some_and(|frame| frame.flow);
-        let flow = in_flow || self.lines.as_ref().is_some_and(|lines| error::is_bracket(lines, span.start));
-        self.stack.push(Frame { anchor, nodes: 1, bytes: NODE_BYTES, start: span.start, flow, kind });
+        self.stack.push(Frame { anchor, nodes: 1, bytes: NODE_BYTES, line, kind });
         Ok(())
     }
 
@@ -220,13 +218,13 @@ impl<'t> Builder<'t> {
             FrameKind::Mapping { fields, .. } => Value::Object(fields),
         };
         let built = Built { node: Node::Collection(value), nodes: frame.nodes, bytes: frame.bytes };
-        self.finish(built, frame.anchor, frame.start);
+        self.finish(built, frame.anchor, frame.line);
     }
 
     /// Puts a finished value where it belongs.
-    fn finish(&mut self, built: Built, anchor: usize, start: Marker) {
-        if anchor != 0 {
-            self.anchors.insert(anchor, built.clone());
+    fn finish(&mut self, built: Built, anchor: Option<&'t str>, line: usize) {
+        if let Some(anchor) = anchor {
+            self.anchors.insert(anchor, Some(built.clone()));
         }
         let Some(frame) = self.stack.last_mut() else {
             self.root = self.value_of(built.node);
@@ -255,7 +253,7 @@ impl<'t> Builder<'t> {
                 let value = self.value_of(built.node);
                 let Some(Frame { kind: FrameKind::Mapping { fields, .. }, .. }) = self.stack.last_mut() else { return };
                 if fields.insert(name, value).is_some() {
-                    self.duplicates.push(format!("line {}: key {shown} already set in map", start.line()));
+                    self.duplicates.push(format!("line {}: key {shown} already set in map", line + 1));
                 }
             }
         }

@@ -16,7 +16,7 @@ const DUPLICATES_MAX: usize = 100;
 const PATH_BYTES_MAX: usize = 1024;
 
 /// A parsed JSON document.
-pub(super) struct Document {
+pub(crate) struct Document {
     /// The value; of duplicate fields the last one.
     pub value: Value,
     /// The paths of duplicate fields, in the order of the text: `data.k`, `[0].value`.
@@ -25,13 +25,16 @@ pub(super) struct Document {
 
 /// Parses `json`. The error is the text Go's decoder gives.
 pub(super) fn parse(json: &[u8]) -> Result<Document, String> {
+    parse_strictly(json).map_or_else(|| parse_leniently(json), Ok)
+}
+
+/// Parses what is JSON in everyone's eyes; `None` for all else.
+pub(crate) fn parse_strictly(json: &[u8]) -> Option<Document> {
     let context = Context::default();
     let mut deserializer = serde_json::Deserializer::from_slice(json);
-    let parsed = Seed { context: &context, depth: 0 }.deserialize(&mut deserializer);
-    match parsed.and_then(|value| deserializer.end().map(|()| value)) {
-        Ok(value) => Ok(Document { value, duplicates: context.duplicates.into_inner() }),
-        Err(_) => parse_leniently(json),
-    }
+    let value = Seed { context: &context, depth: 0 }.deserialize(&mut deserializer).ok()?;
+    deserializer.end().ok()?;
+    Some(Document { value, duplicates: context.duplicates.into_inner() })
 }
 
 /// The codec's decoder takes what Go takes (halves of surrogate pairs, bytes that are not UTF-8) and refuses the rest

@@ -3,7 +3,7 @@
 //! A patch is decoded once and can then be applied to any number of versions of an object, which is what a write that
 //! lost a race does. Nothing here knows HTTP; [`PatchError`] says which kind of refusal the server gives.
 
-mod document;
+pub(crate) mod document;
 pub mod gofmt;
 pub mod json;
 pub mod merge;

@@ -2,7 +2,6 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use saphyr_parser::Tag;
 use serde_json::{Number, Value};
 
 use crate::patch::gofmt;
@@ -32,13 +31,13 @@ enum CoreTag {
 }
 
 /// Whether a key is `<<`, the merge key.
-pub(super) fn is_merge(text: &str, plain: bool, tag: Option<&Tag>) -> bool {
-    text == "<<" && tag.map_or(plain, |tag| full_tag(tag) == "tag:yaml.org,2002:merge")
+pub(super) fn is_merge(text: &str, plain: bool, tag: Option<&str>) -> bool {
+    text == "<<" && tag.map_or(plain, |tag| tag == "tag:yaml.org,2002:merge")
 }
 
 /// Reads a scalar. The error is go-yaml's text without `yaml: `.
-pub(super) fn resolve(text: &str, plain: bool, tag: Option<&Tag>) -> Result<Scalar, String> {
-    let tag = match tag.map(full_tag) {
+pub(super) fn resolve(text: &str, plain: bool, tag: Option<&str>) -> Result<Scalar, String> {
+    let tag = match tag {
         None if plain => return Ok(resolve_plain(text)),
         None => return Ok(Scalar::Text(text.to_owned())),
         Some(tag) => tag,
@@ -146,10 +145,6 @@ fn go_float(value: f64) -> &'static str {
         _ if value == f64::NEG_INFINITY => "-Inf",
         _ => "",
     }
-}
-
-fn full_tag(tag: &Tag) -> String {
-    format!("{}{}", tag.handle, tag.suffix)
 }
 
 /// A plain scalar without a tag.
