@@ -89,6 +89,21 @@ fn collections() {
         ("- &a {x: 1}\n- &b {x: 2, z: 2}\n- <<: [*a, *b]\n", json!([{"x": 1}, {"x": 2, "z": 2}, {"x": 1, "z": 2}])),
         ("'<<': 1", json!({"<<": 1})),
         ("\u{feff}a: b", json!({"a": "b"})),
+        // What libyaml takes and others do not.
+        ("command: [\n  \"a\",\n  \"b\"\n]\n", json!({"command": ["a", "b"]})),
+        ("a: {\n}\n", json!({"a": {}})),
+        ("a:\t1\nb:\tx\n", json!({"a": 1, "b": "x"})),
+        ("[\n\t{\n\t\t\"a\":\t1\n\t}\n]", json!([{"a": 1}])),
+        ("a: \"x\n\ty\"\n", json!({"a": "x y"})),
+        ("a:\r\n- b\r\n- c\r\n", json!({"a": ["b", "c"]})),
+        ("a: b\n  c\n\n  d\n", json!({"a": "b c\nd"})),
+        ("a: |2-\n   x\n  y\n\nb: >+\n  p\n  q\n\n", json!({"a": " x\ny", "b": "p q\n\n"})),
+        ("a: \"x\\\n  y\\tz\"", json!({"a": "xy\tz"})),
+        ("a: 'it''s'", json!({"a": "it's"})),
+        ("[a: b, ? c, {d}]", json!([{"a": "b"}, {"c": null}, {"d": null}])),
+        ("%YAML 1.1\n%TAG !e! tag:yaml.org,2002:\n---\na: !e!str 5\n", json!({"a": "5"})),
+        ("! 5", json!(5)),
+        ("!!str", json!("")),
     ] {
         assert_eq!(read(yaml), value, "{yaml:?}");
     }
@@ -130,6 +145,21 @@ fn errors_as_go_yaml_words_them() {
         ("a: .inf", "json: unsupported value: +Inf"),
         ("a: \"x", "yaml: found unexpected end of stream"),
         ("@a", "yaml: found character that cannot start any token"),
+        ("- a\nb: c\n", "yaml: line 1: did not find expected '-' indicator"),
+        ("a: b\n- c\n", "yaml: line 1: did not find expected key"),
+        ("a:\n  b: 1\n c: 2\n", "yaml: line 2: did not find expected key"),
+        ("a: 1\n}\n", "yaml: line 1: did not find expected key"),
+        ("a: 'x\nb: y\n", "yaml: line 3: found unexpected end of stream"),
+        ("a: b\nc\n", "yaml: line 3: could not find expected ':'"),
+        ("a: \"\\q\"", "yaml: found unknown escape character"),
+        ("a: \"\\u12\"", "yaml: did not find expected hexdecimal number"),
+        ("a: \"\\ud800\"", "yaml: found invalid Unicode character escape code"),
+        ("a: \"\\", "yaml: found unknown escape character"),
+        ("a: !x!y z", "yaml: found undefined tag handle"),
+        ("[!t,a]", "yaml: line 1: did not find expected ',' or ']'"),
+        ("%FOO\n---\na", "yaml: found unknown directive name"),
+        ("- \ta: b", "yaml: found character that cannot start any token"),
+        ("a: |\n  x\n\ty\n", "yaml: line 3: found a tab character where an indentation space is expected"),
     ] {
         assert_eq!(error(yaml), message, "{yaml:?}");
     }
