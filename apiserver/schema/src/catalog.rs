@@ -313,4 +313,59 @@ mod tests {
             assert!(catalog().kind(group, version, kind).is_some(), "{group}/{version}/{kind}");
         }
     }
+
+    #[test]
+    fn every_served_kind_and_its_list_resolve() {
+        #[rustfmt::skip]
+        let served = [
+            ("", "v1", "Binding ComponentStatus ConfigMap Endpoints Event LimitRange Namespace Node PersistentVolume PersistentVolumeClaim Pod PodTemplate ReplicationController ResourceQuota Secret Service ServiceAccount"),
+            ("admissionregistration.k8s.io", "v1", "MutatingAdmissionPolicy MutatingAdmissionPolicyBinding MutatingWebhookConfiguration ValidatingAdmissionPolicy ValidatingAdmissionPolicyBinding ValidatingWebhookConfiguration"),
+            ("apiextensions.k8s.io", "v1", "CustomResourceDefinition"),
+            ("apiregistration.k8s.io", "v1", "APIService"),
+            ("apps", "v1", "ControllerRevision DaemonSet Deployment ReplicaSet StatefulSet"),
+            ("authentication.k8s.io", "v1", "SelfSubjectReview TokenReview"),
+            ("authorization.k8s.io", "v1", "LocalSubjectAccessReview SelfSubjectAccessReview SelfSubjectRulesReview SubjectAccessReview"),
+            ("autoscaling", "v1", "HorizontalPodAutoscaler"),
+            ("autoscaling", "v2", "HorizontalPodAutoscaler"),
+            ("batch", "v1", "CronJob Job"),
+            ("certificates.k8s.io", "v1", "CertificateSigningRequest"),
+            ("coordination.k8s.io", "v1", "Lease"),
+            ("discovery.k8s.io", "v1", "EndpointSlice"),
+            ("events.k8s.io", "v1", "Event"),
+            ("flowcontrol.apiserver.k8s.io", "v1", "FlowSchema PriorityLevelConfiguration"),
+            ("networking.k8s.io", "v1", "IPAddress Ingress IngressClass NetworkPolicy ServiceCIDR"),
+            ("node.k8s.io", "v1", "RuntimeClass"),
+            ("policy", "v1", "PodDisruptionBudget"),
+            ("rbac.authorization.k8s.io", "v1", "ClusterRole ClusterRoleBinding Role RoleBinding"),
+            ("resource.k8s.io", "v1", "DeviceClass ResourceClaim ResourceClaimTemplate ResourceSlice"),
+            ("scheduling.k8s.io", "v1", "PriorityClass"),
+            ("storage.k8s.io", "v1", "CSIDriver CSINode CSIStorageCapacity StorageClass VolumeAttachment VolumeAttributesClass"),
+        ];
+        for (group, version, kinds) in served {
+            for kind in kinds.split(' ') {
+                let schema = catalog().kind(group, version, kind).unwrap_or_else(|| panic!("{group}/{version}/{kind}"));
+                for field in ["apiVersion", "kind"] {
+                    assert!(schema.field(field).is_some(), "{kind}.{field}");
+                }
+                let object = schema.as_object().unwrap();
+                assert!(object.kinds().iter().any(|own| own.kind == kind && own.group == group));
+                if object.field("metadata").is_some_and(|field| field.schema().go_type() == "v1.ObjectMeta")
+                    && !NEVER_LISTED.contains(&kind)
+                {
+                    assert!(catalog().kind(group, version, &format!("{kind}List")).is_some(), "{kind}List");
+                }
+            }
+        }
+    }
+
+    /// Actions and questions have metadata but are not stored.
+    const NEVER_LISTED: [&str; 7] = [
+        "Binding",
+        "LocalSubjectAccessReview",
+        "SelfSubjectAccessReview",
+        "SelfSubjectReview",
+        "SelfSubjectRulesReview",
+        "SubjectAccessReview",
+        "TokenReview",
+    ];
 }

@@ -113,13 +113,54 @@ pub(super) fn micro_time(text: Cow<'_, str>) -> Result<Option<String>, String> {
 /// `resource.Quantity` from the raw JSON value, a string or a number.
 pub(super) fn quantity(raw: &str) -> Result<String, String> {
     let inner = raw.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')).unwrap_or(raw);
-    let quantity = Quantity::parse(inner.trim()).map_err(|error| error.to_string())?;
+    let inner = inner.trim();
+    if is_canonical(inner) {
+        return Ok(inner.to_owned());
+    }
+    let quantity = Quantity::parse(inner).map_err(|error| error.to_string())?;
     Ok(quantity.to_string())
+}
+
+/// Whether a quantity surely prints as it was read: a small whole number that no larger suffix could shorten.
+fn is_canonical(text: &str) -> bool {
+    const DIGITS_MAX: usize = 9;
+    let digits = text.bytes().take_while(u8::is_ascii_digit).count();
+    let (number, suffix) = text.split_at(digits);
+    if digits == 0 || digits > DIGITS_MAX || number.starts_with('0') {
+        return text == "0";
+    }
+    let step: u32 = match suffix {
+        "" | "m" | "k" | "M" | "G" => 1000,
+        "Ki" | "Mi" | "Gi" => 1024,
+        _ => return false,
+    };
+    number.parse::<u32>().is_ok_and(|number| number % step != 0)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn canonical_quantities_print_as_they_were_read(number in 0_u32..2_000_000_000, suffix in "(m|k|M|G|T|Ki|Mi|Gi|e3|)") {
+            let text = format!("{number}{suffix}");
+            if is_canonical(&text) {
+                prop_assert_eq!(Quantity::parse(&text).unwrap().to_string(), text);
+            }
+        }
+    }
+
+    #[test]
+    fn quantities_that_are_canonical() {
+        for text in ["0", "1", "100m", "128Mi", "1500m", "3G"] {
+            assert!(is_canonical(text), "{text}");
+        }
+        for text in ["00", "1000", "2000m", "1024Mi", "0.5", "1e3", "-1", "", "m"] {
+            assert!(!is_canonical(text), "{text}");
+        }
+    }
 
     #[test]
     fn base64_as_go() {
