@@ -170,7 +170,8 @@ async fn a_gap_in_the_history_is_a_new_beginning() {
     let mut watcher = watch(&resource, WatchStart::State).await;
     assert_eq!(read(&mut watcher, 1).await.len(), 1);
     cluster.set_down(&[0, 1, 2]);
-    let last = (0..5).map(|i| cluster.put(&format!("/registry/core/things/b{i}"), packed("b"))).last().unwrap();
+    let revisions = [0, 1, 2, 3, 4].map(|i| cluster.put(&format!("/registry/core/things/b{i}"), packed("b")));
+    let last = revisions[4];
     cluster.compact();
     cluster.set_down(&[]);
     // The watcher has missed something, and is told.

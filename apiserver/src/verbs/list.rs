@@ -32,6 +32,7 @@ pub async fn list(call: &Call<'_>) -> Result<Response, ApiError> {
         continue_token: page.next.as_ref().map(Token::encode).unwrap_or_default(),
         remaining_item_count: page.remaining,
     };
+    let selection = if page.scoped { selection.within_walk() } else { selection };
     Ok(answer(call, ListEncoder::new(renderer, Items::Walk(page.walk, selection), meta)))
 }
 
@@ -73,6 +74,8 @@ pub struct Page {
     pub revision: u64,
     /// The objects, not yet filtered.
     pub walk: Walk,
+    /// Whether the walk is limited to the selection's namespace and name.
+    pub scoped: bool,
     pub next: Option<Token>,
     /// How many objects follow; only where no selector was given.
     pub remaining: Option<usize>,
@@ -121,19 +124,26 @@ pub async fn find(
         start = format!("{prefix}{}", token.start);
         (continued(call, resource, &token).await?, limit)
     };
-    let walk = match (&selection.scope.namespace, &selection.scope.name) {
-        (Some(namespace), Some(name)) => snapshot.walk_one(&format!("{namespace}/{name}")),
-        (None, Some(name)) if !resource.spec().namespaced => snapshot.walk_one(name),
-        (namespace, _) => snapshot.walk(namespace.as_deref().unwrap_or(""), &start),
+    let (walk, scoped) = match (&selection.scope.namespace, &selection.scope.name) {
+        (Some(namespace), Some(name)) => (snapshot.walk_one(&format!("{namespace}/{name}")), true),
+        (None, Some(name)) if !resource.spec().namespaced => (snapshot.walk_one(name), true),
+        (namespace, name) => (snapshot.walk(namespace.as_deref().unwrap_or(""), &start), name.is_none()),
     };
-    Ok(cut(resource, selection, snapshot, walk, limit, &prefix))
+    Ok(Page { scoped, ..cut(resource, selection, snapshot, walk, limit, &prefix) })
 }
 
 /// Ends the page behind `limit` matching objects (0: no limit).
-fn cut(resource: &Resource, selection: &Selection, snapshot: Snapshot, mut walk: Walk, limit: usize, prefix: &str) -> Page {
+fn cut(
+    resource: &Resource,
+    selection: &Selection,
+    snapshot: Snapshot,
+    mut walk: Walk,
+    limit: usize,
+    prefix: &str,
+) -> Page {
     let revision = snapshot.revision();
     if limit == 0 || walk.remaining() <= limit {
-        return Page { revision, walk, next: None, remaining: None };
+        return Page { revision, walk, scoped: false, next: None, remaining: None };
     }
     let mut ahead = walk.clone();
     let (mut passed, mut matched) = (0, 0);
@@ -156,7 +166,7 @@ fn cut(resource: &Resource, selection: &Selection, snapshot: Snapshot, mut walk:
         resource.retain(&snapshot);
     }
     let remaining = next.as_ref().filter(|_| selection.everything).map(|_| remaining);
-    Page { revision, walk, next, remaining }
+    Page { revision, walk, scoped: false, next, remaining }
 }
 
 async fn at(call: &Call<'_>, resource: &Resource, revision: u64) -> Result<Snapshot, SnapshotError> {

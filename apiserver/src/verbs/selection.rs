@@ -60,6 +60,13 @@ impl Selection {
         Ok(Selection { scope, filter, everything })
     }
 
+    /// The selection of objects that are known to be in the scope's namespace and to have its name.
+    pub fn within_walk(mut self) -> Self {
+        self.scope.namespace = None;
+        self.scope.name = None;
+        self
+    }
+
     pub fn matches(&self, object: &Object) -> bool {
         self.scope.matches(object) && self.filter.as_ref().is_none_or(|filter| filter(object))
     }

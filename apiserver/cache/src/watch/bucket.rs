@@ -3,9 +3,11 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::task::{Context, Waker};
+use std::time::Duration;
 
 use bytes::Bytes;
 use parking_lot::Mutex;
+use tokio::time::Instant;
 
 use super::event::Event;
 use crate::object::Object;
@@ -34,12 +36,31 @@ impl BucketKey {
     }
 }
 
-#[derive(Default)]
+/// With this many watchers, deliveries are spaced: a burst of events costs each watcher a write per
+/// [`DELIVERY_INTERVAL`], not one per event. The first event behind a pause is delivered at once, and so is
+/// everything to fewer watchers.
+const SPACED_WATCHERS_MIN: usize = 16;
+/// What a burst adds to an event's way at most.
+const DELIVERY_INTERVAL: Duration = Duration::from_millis(5);
+
 pub(crate) struct Bucket {
     state: Mutex<State>,
 }
 
-#[derive(Default)]
+impl Default for Bucket {
+    fn default() -> Self {
+        Bucket { state: Mutex::new(State::new()) }
+    }
+}
+
+/// When the watchers that wait are to be woken.
+pub(crate) enum Delivery {
+    Now,
+    At(Instant),
+    /// Somebody will do it already.
+    Arranged,
+}
+
 struct State {
     events: VecDeque<Arc<Event>>,
     /// Position of the first event; positions count up by one and are never reused.
@@ -49,6 +70,10 @@ struct State {
     free: Vec<usize>,
     waiting: usize,
     shared: Option<SharedChunk>,
+    /// When the watchers were woken last.
+    delivered: Instant,
+    /// A timer will wake them.
+    arranged: bool,
 }
 
 /// Lines that were made for one watcher and are the same for all watchers of this bucket that want this format and
@@ -100,8 +125,25 @@ impl Bucket {
         state.events.push_back(event);
     }
 
-    pub fn take_waiting(&self, woken: &mut Vec<Waker>) {
+    /// When to wake the watchers for what was just pushed.
+    pub fn delivery(&self, now: Instant) -> Delivery {
         let mut state = self.state.lock();
+        if state.arranged {
+            return Delivery::Arranged;
+        }
+        let due = state.delivered + DELIVERY_INTERVAL;
+        if state.waiting < SPACED_WATCHERS_MIN || due <= now {
+            return Delivery::Now;
+        }
+        state.arranged = true;
+        Delivery::At(due)
+    }
+
+    /// The watchers that wait, to be woken.
+    pub fn take_waiting(&self, now: Instant, woken: &mut Vec<Waker>) {
+        let mut state = self.state.lock();
+        state.delivered = now;
+        state.arranged = false;
         if state.waiting > 0 {
             state.waiting = 0;
             woken.extend(state.slots.iter_mut().filter_map(Option::take));
@@ -179,6 +221,19 @@ impl Bucket {
 }
 
 impl State {
+    fn new() -> Self {
+        State {
+            events: VecDeque::new(),
+            first: 0,
+            slots: Vec::new(),
+            free: Vec::new(),
+            waiting: 0,
+            shared: None,
+            delivered: Instant::now(),
+            arranged: false,
+        }
+    }
+
     fn end(&self) -> u64 {
         self.first + self.events.len() as u64
     }

@@ -6,9 +6,10 @@ use std::task::Waker;
 
 use metrics::Counter;
 use parking_lot::Mutex;
+use tokio::time::Instant;
 
 use super::Scope;
-use super::bucket::{Bucket, BucketKey};
+use super::bucket::{Bucket, BucketKey, Delivery};
 use super::event::Event;
 use crate::apply::Change;
 
@@ -87,8 +88,13 @@ impl Hub {
                 state.ring.push_back(event);
             }
             state.evict();
+            let now = Instant::now();
             for bucket in touched {
-                bucket.take_waiting(&mut woken);
+                match bucket.delivery(now) {
+                    Delivery::Now => bucket.take_waiting(now, &mut woken),
+                    Delivery::At(due) => arrange(bucket, due),
+                    Delivery::Arranged => {}
+                }
             }
         }
         self.events.increment(changes.len() as u64);
@@ -106,7 +112,7 @@ impl Hub {
             state.horizon = revision;
             state.buckets.every(|bucket| {
                 bucket.reset();
-                bucket.take_waiting(&mut woken);
+                bucket.take_waiting(Instant::now(), &mut woken);
             });
         }
         woken.into_iter().for_each(Waker::wake);
@@ -135,6 +141,16 @@ impl Hub {
             state.buckets.remove(key);
         }
     }
+}
+
+/// Wakes a bucket's watchers later.
+fn arrange(bucket: Arc<Bucket>, due: Instant) {
+    tokio::spawn(async move {
+        tokio::time::sleep_until(due).await;
+        let mut woken = Vec::new();
+        bucket.take_waiting(Instant::now(), &mut woken);
+        woken.into_iter().for_each(Waker::wake);
+    });
 }
 
 /// The most selective index for a scope.
