@@ -5,7 +5,7 @@ use http::HeaderMap;
 use kuorum_kinds::kind::Kind;
 use kuorum_kinds::registry::Registry;
 use kuorum_schema::codec::{self, DecodeError, Decoded, TypeMeta};
-use kuorum_schema::{Schema, yaml};
+use kuorum_schema::{Schema, protobuf, yaml};
 use serde_json::Value;
 
 use crate::app::{Call, Warnings};
@@ -17,6 +17,7 @@ use crate::status::ApiError;
 pub enum Format {
     Json,
     Yaml,
+    Protobuf,
 }
 
 /// Where the real server keeps its types, as its messages say.
@@ -28,6 +29,7 @@ pub fn format(headers: &HeaderMap) -> Result<Format, ApiError> {
     match text.split(';').next().unwrap_or("").trim().to_ascii_lowercase().as_str() {
         "" | "application/json" => Ok(Format::Json),
         "application/yaml" => Ok(Format::Yaml),
+        "application/vnd.kubernetes.protobuf" => Ok(Format::Protobuf),
         _ => Err(ApiError::unsupported_media_type(
             "the body of the request was in an unknown format - accepted media types include: application/json, application/yaml, application/vnd.kubernetes.protobuf",
         )),
@@ -138,6 +140,8 @@ fn other_version(
 fn decode(body: &[u8], format: Format, schema: &Schema) -> Result<Decoded, DecodeError> {
     match format {
         Format::Json => codec::decode_json(body, schema),
+        // A message has no unknown or repeated fields to complain of, but its values follow the same rules.
+        Format::Protobuf => codec::decode_value(&protobuf::decode(protobuf::open(body)?.raw, schema)?, schema),
         Format::Yaml => {
             let document = yaml::to_json(body).map_err(|e| DecodeError::Syntax(e.to_string()))?;
             let mut decoded = codec::decode_value(&document.value, schema)?;
@@ -166,6 +170,10 @@ fn type_meta(body: &Bytes, format: Format, expected: Expected<'_>) -> Result<Typ
     };
     match format {
         Format::Json => codec::type_meta(body).map_err(version_kind),
+        Format::Protobuf => {
+            let envelope = protobuf::open(body).map_err(|e| unrecognized(expected, &e.to_string(), body))?;
+            Ok(envelope.type_meta)
+        }
         Format::Yaml => {
             let value = yaml::to_json(body).map_err(|e| unrecognized(expected, &e.to_string(), body))?;
             let json = serde_json::to_vec(&value.value).unwrap_or_default();

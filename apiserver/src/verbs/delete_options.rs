@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use kuorum_kinds::field::{Errors, FieldError};
 use kuorum_kinds::value as json;
-use kuorum_schema::{codec, yaml};
+use kuorum_schema::{codec, protobuf, yaml};
 use serde_json::Value;
 
 use super::decode::{self, Format};
@@ -42,8 +42,19 @@ impl DeleteOptions {
         if body.is_empty() {
             return Self::from_query(call.query);
         }
+        let schema = kuorum_schema::catalog()
+            .kind("", "v1", "DeleteOptions")
+            .ok_or_else(|| ApiError::internal("DeleteOptions is not in the catalog"))?;
+        let refused = |e: codec::DecodeError| ApiError::bad_request(e.to_string());
         let json = match decode::format(call.headers)? {
             Format::Json => body.clone(),
+            Format::Protobuf => {
+                let envelope = protobuf::open(body).map_err(refused)?;
+                let mut value = protobuf::decode(envelope.raw, &schema).map_err(refused)?;
+                value["kind"] = envelope.type_meta.kind.into();
+                value["apiVersion"] = envelope.type_meta.api_version.into();
+                Bytes::from(serde_json::to_vec(&value).unwrap_or_default())
+            }
             Format::Yaml => {
                 let value = yaml::to_json(body).map_err(|e| ApiError::bad_request(e.to_string()))?;
                 Bytes::from(serde_json::to_vec(&value.value).unwrap_or_default())
@@ -58,11 +69,7 @@ impl DeleteOptions {
                 meta.kind
             )));
         }
-        let value = match kuorum_schema::catalog().kind("", "v1", "DeleteOptions") {
-            Some(schema) => codec::decode_json(&json, &schema).map_err(|e| ApiError::bad_request(e.to_string()))?.value,
-            None => serde_json::from_slice(&json).map_err(|e| ApiError::bad_request(e.to_string()))?,
-        };
-        Self::from_value(&value)
+        Self::from_value(&codec::decode_json(&json, &schema).map_err(refused)?.value)
     }
 
     /// The options in an object (an Eviction carries them).
