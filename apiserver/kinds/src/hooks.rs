@@ -8,6 +8,7 @@ use std::borrow::Cow;
 
 use serde_json::Value;
 
+use crate::descriptions;
 use crate::field::Errors;
 
 /// What a hook may know about the request, besides the objects.
@@ -48,10 +49,10 @@ pub enum Doc {
 impl Column {
     /// The text that a Table's `columnDefinitions` carry.
     pub fn description(&self) -> Cow<'static, str> {
-        match self.doc {
-            Doc::Text(text) => Cow::Borrowed(text),
-            Doc::Field(_, _) => Cow::Borrowed(""),
-        }
+        Cow::Borrowed(match self.doc {
+            Doc::Text(text) => text,
+            Doc::Field(definition, field) => descriptions::of(definition, field),
+        })
     }
 }
 

@@ -79,7 +79,9 @@ impl Kind {
             value::remove(object, "status");
         }
         if let Some(meta) = value::existing(object, "metadata") {
-            value::remove(meta, "selfLink");
+            for key in ["selfLink", "deletionTimestamp", "deletionGracePeriodSeconds"] {
+                value::remove(meta, key);
+            }
         }
         if let Some(prepare) = self.row.hooks.prepare_create {
             prepare(object, context);

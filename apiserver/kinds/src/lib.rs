@@ -4,6 +4,7 @@
 //! CustomResourceDefinition becomes the same runtime [`Kind`](kind::Kind): no verb asks where a kind came from.
 
 pub mod builtin;
+mod descriptions;
 pub mod field;
 pub mod hooks;
 pub mod kind;

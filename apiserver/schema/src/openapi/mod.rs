@@ -44,6 +44,14 @@ pub struct Subresource {
     pub verbs: Vec<String>,
 }
 
+/// What fields of built-in types mean, in the order asked for: `(definition, field)`, a text or `None`.
+///
+/// Unpacks all texts once: ask for many at a time and keep the answer.
+pub fn field_descriptions(fields: &[(&str, &str)]) -> Vec<Option<String>> {
+    let texts = descriptions::Descriptions::unpack();
+    fields.iter().map(|(definition, field)| texts.field(definition, field).map(str::to_owned)).collect()
+}
+
 /// The two versions of OpenAPI.
 #[derive(Clone, Copy, PartialEq)]
 enum Dialect {

@@ -13,6 +13,7 @@ pub const KINDS: &[KindRow] = &[KindRow {
     short_names: &["crd", "crds"],
     categories: &["api-extensions"],
     subresources: &[Subresource::STATUS],
+    hash_version: Some("v1beta1"),
     generation: true,
     unconditional_update: false,
     hooks: crd::HOOKS,

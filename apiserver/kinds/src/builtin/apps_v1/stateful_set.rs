@@ -13,6 +13,8 @@ use crate::value::{child, equal, get, int, items, items_mut, set, set_default, s
 
 pub const HOOKS: Hooks = Hooks {
     default: Some(default),
+    prepare_create: Some(|set, _| drop_disabled(set, None)),
+    prepare_update: Some(|new, old, _| drop_disabled(new, Some(old))),
     validate_create: Some(validate_create),
     validate_update: Some(validate_update),
     table: Some(TABLE),
@@ -141,7 +143,6 @@ fn validate_spec(set: &Value, errors: &mut Errors) {
         workload::template_labels(set, errors);
         workload::template(&with_claim_volumes(set), "StatefulSet", errors);
     }
-    non_negative(spec, "revisionHistoryLimit", &PATH, errors);
 }
 
 /// The pods get a volume for each claim template, so containers may mount them.
@@ -160,6 +161,7 @@ fn with_claim_volumes(set: &Value) -> Value {
             .collect();
         let taken: Vec<Value> = volumes.iter().map(|v| get(v, "name").clone()).collect();
         volumes.extend(items(spec, "volumes").iter().filter(|v| !taken.contains(get(v, "name"))).cloned());
+        volumes.dedup_by(|a, b| get(a, "name") == get(b, "name"));
         crate::value::set(spec, "volumes", volumes);
     }
     json!({"spec": {"template": template}})
@@ -198,5 +200,15 @@ fn retention(policy: &Value, errors: &mut Errors) {
         for key in ["whenDeleted", "whenScaled"] {
             crate::rules::one_of(policy, key, &["Delete", "Retain"], &path, errors);
         }
+    }
+}
+
+/// `maxUnavailable` is behind a feature gate that is off.
+fn drop_disabled(set: &mut Value, old: Option<&Value>) {
+    let field = "spec.updateStrategy.rollingUpdate.maxUnavailable";
+    if old.is_none_or(|old| get(old, field).is_null())
+        && let Some(rolling) = crate::value::get_mut(set, "spec.updateStrategy.rollingUpdate")
+    {
+        crate::value::remove(rolling, "maxUnavailable");
     }
 }

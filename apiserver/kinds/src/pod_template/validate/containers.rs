@@ -127,6 +127,27 @@ fn container(pod: &Spec, item: &Value, kind: Kind, field: &Path, errors: &mut Er
     security::container(pod, item, field, errors);
 }
 
+/// On the host's network a host port is the container's port.
+pub fn host_network_ports(pod: &Spec, path: &Path, errors: &mut Errors) {
+    if !flag(pod.spec, "hostNetwork") {
+        return;
+    }
+    for list in ["containers", "initContainers"] {
+        let field = path.child(list);
+        for (i, item) in items(pod.spec, list).iter().enumerate() {
+            let field = field.index(i);
+            let field = field.child("ports");
+            for (j, port) in items(item, "ports").iter().enumerate() {
+                if int(port, "hostPort") != int(port, "containerPort") {
+                    let detail = "must match `containerPort` when `hostNetwork` is true";
+                    let shown = int(port, "hostPort").unwrap_or(0).into();
+                    errors.push(FieldError::invalid(field.index(j).child("hostPort"), &shown, detail));
+                }
+            }
+        }
+    }
+}
+
 fn ports(item: &Value, field: &Path, errors: &mut Errors) {
     let mut seen: Vec<&str> = Vec::new();
     for (i, port) in items(item, "ports").iter().enumerate() {
@@ -150,10 +171,6 @@ fn ports(item: &Value, field: &Path, errors: &mut Errors) {
             crate::rules::port(get(port, "hostPort"), field.child("hostPort"), errors);
         }
         required_one_of(port, "protocol", &PROTOCOLS, &field, errors);
-        let ip = text(port, "hostIP");
-        if !ip.is_empty() {
-            invalid_each(field.child("hostIP"), ip, names::ip_strict(ip), errors);
-        }
     }
 }
 
@@ -186,10 +203,10 @@ fn host_ports(list: &[Value], field: &Path, errors: &mut Errors) {
 }
 
 fn mounts(pod: &Spec, item: &Value, field: &Path, errors: &mut Errors) {
-    let field = field.child("volumeMounts");
+    let list = field.child("volumeMounts");
     let mut paths: HashSet<&str> = HashSet::new();
     for (i, mount) in items(item, "volumeMounts").iter().enumerate() {
-        let field = field.index(i);
+        let field = list.index(i);
         let name = text(mount, "name");
         if name.is_empty() {
             errors.push(FieldError::required(field.child("name"), ""));
@@ -222,9 +239,9 @@ fn mounts(pod: &Spec, item: &Value, field: &Path, errors: &mut Errors) {
                 let detail = "subPathExpr and subPath are mutually exclusive";
                 errors.push(FieldError::invalid(field.child(key), &value.into(), detail));
             }
-            super::volumes::local_descending_path(value, field.child(key), errors);
+            super::volumes::local_descending_path(value, list.child(key), errors);
         }
-        mount_options(item, mount, &field, errors);
+        mount_options(item, mount, &list, errors);
     }
 }
 

@@ -36,17 +36,18 @@ pub(super) struct Spec<'a> {
 
 /// Complaints about the spec at `path`; `meta` is the pod's metadata.
 pub fn pod_spec(spec: &Value, meta: &Value, path: &Path, errors: &mut Errors) {
+    let volumes = volumes::all(items(spec, "volumes"), &path.child("volumes"), errors);
     let pod = Spec {
         spec,
         meta,
-        volumes: items(spec, "volumes").iter().map(|v| text(v, "name")).collect(),
+        volumes,
         claims: items(spec, "resourceClaims").iter().map(|c| text(c, "name")).collect(),
         grace_period_seconds: int(spec, "terminationGracePeriodSeconds").unwrap_or(30),
     };
-    volumes::all(items(spec, "volumes"), &path.child("volumes"), errors);
     resource_lists::claims(items(spec, "resourceClaims"), &path.child("resourceClaims"), errors);
     containers::all(&pod, path, errors);
     resource_lists::pod_level(&pod, path, errors);
+    containers::host_network_ports(&pod, path, errors);
     required_one_of(spec, "restartPolicy", &["Always", "OnFailure", "Never"], path, errors);
     let dns_policies = ["ClusterFirstWithHostNet", "ClusterFirst", "Default", "None"];
     required_one_of(spec, "dnsPolicy", &dns_policies, path, errors);

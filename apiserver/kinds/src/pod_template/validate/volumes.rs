@@ -20,22 +20,27 @@ const DOWNWARD_FIELDS: [&str; 5] =
 const TOKEN_SECONDS_MIN: i64 = 10 * 60;
 const TOKEN_SECONDS_MAX: i64 = 1 << 32;
 
-/// All volumes; names are unique.
-pub fn all(volumes: &[Value], path: &Path, errors: &mut Errors) {
+/// All volumes; names are unique. Returns the names of those that containers may mount: the ones without complaints.
+pub fn all<'a>(volumes: &'a [Value], path: &Path, errors: &mut Errors) -> HashSet<&'a str> {
     let mut seen: HashSet<&str> = HashSet::new();
     for (i, volume) in volumes.iter().enumerate() {
         let path = path.index(i);
+        let before = errors.len();
         sources(volume, &path, errors);
         let name = text(volume, "name");
         if name.is_empty() {
             errors.push(FieldError::required(path.child("name"), ""));
-            continue;
+        } else {
+            invalid_each(path.child("name"), name, names::dns1123_label(name), errors);
         }
-        invalid_each(path.child("name"), name, names::dns1123_label(name), errors);
-        if !seen.insert(name) {
+        if seen.contains(name) {
             errors.push(FieldError::duplicate(path.child("name"), &name.into()));
         }
+        if errors.len() == before {
+            seen.insert(name);
+        }
     }
+    seen
 }
 
 /// In the order in which kube-apiserver looks at them, with the name it gives them in paths.

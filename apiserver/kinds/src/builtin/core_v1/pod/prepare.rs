@@ -3,10 +3,13 @@
 use serde_json::{Value, json};
 
 use crate::hooks::Context;
-use crate::pod_template::resources::qos_class;
+use crate::pod_template::{disabled, resources::qos_class};
 use crate::value::{carry_over, child, entries, existing, get, is_set, items, items_mut, set, text};
 
 pub fn create(pod: &mut Value, context: &Context) {
+    if let Some(spec) = existing(pod, "spec") {
+        disabled::drop_from_spec(spec, None);
+    }
     let mut status = json!({"phase": "Pending", "qosClass": qos_class(pod)});
     if is_set(pod, "spec.schedulingGates") {
         status["conditions"] = json!([{
