@@ -32,14 +32,21 @@ REASONS = {
 __doc__ += "\n".join("  %-18s %s" % r for r in REASONS.items())
 
 
-def replay(server, only, ignore, verbose):
-    """Yields (scenario, number of steps, {step: [differences]})."""
+# A step that is known to differ is not waited for as long as its scenario says: what it waits for will not come.
+KNOWN_WAIT_SECONDS = 0.3
+
+
+def replay(server, only, ignore, verbose, hopeless):
+    """Yields (scenario's name, scenario, recorded answers, {step: [differences]})."""
     scenarios = os.path.join(HERE, "scenarios")
     for name in sorted(f[:-5] for f in os.listdir(scenarios) if f.endswith(".yaml") and f.startswith(only)):
         with open(os.path.join(scenarios, name + ".yaml")) as f:
             scenario = yaml.load(f, LOADER)
         with open(os.path.join(scenarios, name + ".answers.json")) as f:
             want = json.load(f)
+        for i, step in enumerate(scenario.get("setup", []) + scenario["steps"], 1 - len(scenario.get("setup", []))):
+            if step.get("wait") and hopeless(name, i):
+                step["wait"]["seconds"] = min(step["wait"].get("seconds", 0), KNOWN_WAIT_SECONDS)
         got, differ = oracle.run(server, name, scenario), {}
         for i, w in enumerate(want):
             g = got[i] if i < len(got) else {"do": w["do"], "status": "no answer"}
@@ -102,7 +109,12 @@ def main():
     listed = read_list(a.list) if a.mode != "propose" else {}
     families = collections.OrderedDict()
     new, gone, proposed, start = [], [], [], time.time()
-    for name, scenario, want, differ in replay(oracle.Server(a.server, a.token), a.only, a.ignore, a.verbose):
+    hopeless_scenarios = {name for name, step in listed if listed[name, step] == "custom-resources"}
+
+    def hopeless(name, step):
+        return a.mode == "propose" or (name, step) in listed or step < 1 and name in hopeless_scenarios
+
+    for name, scenario, want, differ in replay(oracle.Server(a.server, a.token), a.only, a.ignore, a.verbose, hopeless):
         family = families.setdefault(name.split("-")[0], [0, 0])
         family[0] += len(want) - len(differ)
         family[1] += len(want)

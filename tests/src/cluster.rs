@@ -148,8 +148,8 @@ impl Cluster {
 impl Drop for Cluster {
     fn drop(&mut self) {
         if std::thread::panicking() || std::env::var_os("KUORUM_KEEP").is_some() {
-            for name in self.store_names().iter().chain(&(1..=self.apiservers).map(|i| format!("apiserver-{i}")).collect())
-            {
+            let front_ends = (1..=self.apiservers).map(|i| format!("apiserver-{i}"));
+            for name in self.store_names().into_iter().chain(front_ends) {
                 let log = fs::read_to_string(self.dir.path().join(format!("{name}.log"))).unwrap_or_default();
                 let from = log.len().saturating_sub(1500);
                 println!("--- end of {name}.log ---\n{}", log.get(from..).unwrap_or(&log));

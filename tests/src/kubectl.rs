@@ -131,8 +131,7 @@ fn all() -> Vec<(PathBuf, (u32, u32))> {
         let Ok(entries) = std::fs::read_dir(&directory) else { continue };
         for entry in entries.flatten() {
             let name = entry.file_name();
-            let is_kubectl =
-                name == "kubectl" || name.to_str().is_some_and(|name| name.starts_with("kubectl.1."));
+            let is_kubectl = name == "kubectl" || name.to_str().is_some_and(|name| name.starts_with("kubectl.1."));
             if is_kubectl {
                 found.extend(version(&entry.path()).map(|version| (entry.path(), version)));
             }

@@ -71,7 +71,11 @@ fn kube_rs_verbs() -> Result<()> {
         let stale = api.replace("verbs", &PostParams::default(), &made).await;
         ensure!(matches!(&stale, Err(kube::Error::Api(status)) if status.is_conflict()), "{stale:?}");
 
-        let dry = api.patch("verbs", &PatchParams { dry_run: true, ..Default::default() }, &Patch::Merge(json!({"data": null})));
+        let dry = api.patch(
+            "verbs",
+            &PatchParams { dry_run: true, ..Default::default() },
+            &Patch::Merge(json!({"data": null})),
+        );
         ensure!(dry.await?.data.is_none(), "a dry run answers as if");
         ensure!(api.get("verbs").await?.data.is_some(), "and changes nothing");
 

@@ -103,7 +103,10 @@ fn all_there(k: &Kubectl, acknowledged: &[String]) -> Result<()> {
     })?;
     for name in acknowledged {
         let line = format!("configmap/{name}");
-        listed.lines().find(|listed| *listed == line).with_context(|| format!("{name} was acknowledged, and is lost"))?;
+        listed
+            .lines()
+            .find(|listed| *listed == line)
+            .with_context(|| format!("{name} was acknowledged, and is lost"))?;
     }
     Ok(())
 }

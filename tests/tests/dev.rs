@@ -7,8 +7,8 @@ use std::time::Duration;
 use anyhow::{Result, ensure};
 use kuorum_tests::dev::{self, Dev};
 use kuorum_tests::kubectl::Kubectl;
-use kuorum_tests::process::{Process, log_in};
 use kuorum_tests::machine;
+use kuorum_tests::process::{Process, log_in};
 
 /// From exec to the line that says it is ready, on data that is there already. Asserted with room for a busy machine.
 const WARM_START_MAX: Duration = Duration::from_secs(5);

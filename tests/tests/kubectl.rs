@@ -250,9 +250,7 @@ fn watch_and_wait(k: &Kubectl) -> Result<()> {
     let log = std::env::temp_dir().join(format!("kuorum-watch-{}.log", std::process::id()));
     k.run(&["create", "cm", "seen-0"])?;
     let watch = k.spawn(&["get", "cm", "-w", "-o", "name"], &log)?;
-    wait::until("the first object of the watch", || {
-        Ok(watch.output().contains("configmap/seen-0").then_some(()))
-    })?;
+    wait::until("the first object of the watch", || Ok(watch.output().contains("configmap/seen-0").then_some(())))?;
     for i in 1..=3 {
         k.run(&["create", "cm", &format!("seen-{i}")])?;
         wait::until(format!("event {i} of the watch"), || {

@@ -2,18 +2,19 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, anyhow};
 use clap::Args;
 use kuorum_apiserver::config::Config;
 use kuorum_apiserver::server;
 use kuorum_storage::Embedded;
+use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 
 use crate::logging::{self, LogArgs};
 use crate::pki::{self, layout::Layout};
+use crate::probe::{self, Trust};
 use crate::{files, kubeconfig, signals};
 
 /// Name of the cluster, the context and the user in the kubeconfig.
@@ -21,6 +22,9 @@ const NAME: &str = "kuorum-dev";
 /// Leaf certificates are renewed at a start this long before they end.
 const RENEW_DAYS: u32 = 30;
 const CERTIFICATE_DAYS: u32 = 365;
+/// Between two questions whether the server is ready, and how long each may take.
+const READY_PAUSE: Duration = Duration::from_millis(10);
+const READY_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Arguments of `kuorum dev`: those of `kuorum apiserver`, and a directory.
 #[derive(Debug, Args)]
@@ -66,35 +70,38 @@ async fn serve(
         async move { Ok(channel) }
     }));
 
-    // What goes wrong in the callback ends the server, and is told behind it.
-    let failure = Arc::new(Mutex::new(None));
-    let (callback_failure, callback_shutdown) = (failure.clone(), shutdown.clone());
-    let started = move |address: SocketAddr| {
-        if let Err(error) = announce(dir, &layout, address, start) {
-            *callback_failure.lock().unwrap_or_else(PoisonError::into_inner) = Some(error);
-            callback_shutdown.cancel();
-        }
-    };
+    let (started, address) = oneshot::channel();
+    // Nobody waits for the address any more when the server is about to end anyway.
+    let started = move |address: SocketAddr| drop(started.send(address));
     let mut server = std::pin::pin!(server::run_embedded(config, front_end, shutdown.clone(), started));
-    let served = tokio::select! {
-        served = &mut server => served.map_err(Into::into),
-        reason = store.fatal() => {
-            shutdown.cancel();
-            // Requests that are being answered may end; what they say no longer matters.
-            let _ = server.await;
-            Err(anyhow!("the store left service: {reason}"))
+    let announced = announce(dir, &layout, address, start);
+    let mut announced = std::pin::pin!(announced);
+    let mut is_announced = false;
+    let failure = loop {
+        tokio::select! {
+            served = &mut server => return served.map_err(Into::into),
+            result = &mut announced, if !is_announced => match result {
+                Ok(()) => is_announced = true,
+                Err(error) => break error,
+            },
+            reason = store.fatal() => break anyhow!("the store left service: {reason}"),
         }
     };
-    let failure = failure.lock().unwrap_or_else(PoisonError::into_inner).take();
-    failure.map_or(served, Err)
+    shutdown.cancel();
+    // Requests that are being answered may end; what becomes of them no longer matters.
+    let _ = server.await;
+    Err(failure)
 }
 
 /// Makes or renews the certificates, and fills in the flags that name them where the user has not.
 fn certificates(layout: &Layout, config: &mut Config) -> Result<()> {
     let mut sans: Vec<String> = Vec::new();
-    sans.extend([Some(config.bind_address), config.advertise_address].into_iter().flatten().filter_map(|address| {
-        (!address.is_unspecified()).then(|| address.to_string())
-    }));
+    sans.extend(
+        [Some(config.bind_address), config.advertise_address]
+            .into_iter()
+            .flatten()
+            .filter_map(|address| (!address.is_unspecified()).then(|| address.to_string())),
+    );
     if !config.external_hostname.is_empty() {
         sans.push(config.external_hostname.clone());
     }
@@ -122,17 +129,30 @@ fn certificates(layout: &Layout, config: &mut Config) -> Result<()> {
     Ok(())
 }
 
-/// Writes the kubeconfig and tells the user what to type next.
-fn announce(dir: &Path, layout: &Layout, address: SocketAddr, start: Instant) -> Result<()> {
+/// Writes the kubeconfig and, once the server is ready, tells the user what to type next.
+async fn announce(dir: &Path, layout: &Layout, address: oneshot::Receiver<SocketAddr>, start: Instant) -> Result<()> {
+    // Without an address the server ends by itself, and says why.
+    let Ok(address) = address.await else { return std::future::pending().await };
     let endpoint = format!("https://{}", reachable(address));
     let path = dir.join("kubeconfig");
     let ca = std::fs::read_to_string(layout.ca().cert).context("read the authority's certificate")?;
     kubeconfig::write(&path, &kubeconfig::build(NAME, &endpoint, &ca, &kubeconfig::admin(layout, NAME)?))?;
+    while !is_ready(&endpoint).await {
+        tokio::time::sleep(READY_PAUSE).await;
+    }
     println!("kuorum {} is ready ({} ms)", env!("CARGO_PKG_VERSION"), start.elapsed().as_millis());
     println!("  endpoint:    {endpoint}");
     println!("  kubeconfig:  {}", path.display());
     println!("  next:        kubectl --kubeconfig {} get namespaces", path.display());
     Ok(())
+}
+
+/// Asks as a balancer would: through the port, so that "ready" means ready for a client.
+async fn is_ready(endpoint: &str) -> bool {
+    let url = format!("{endpoint}/readyz");
+    // The certificate may be the user's own, from an authority that is not known here.
+    let asked = tokio::task::spawn_blocking(move || probe::get(&url, &Trust::Anybody, READY_TIMEOUT)).await;
+    asked.is_ok_and(|answer| answer.is_ok_and(|answer| answer.status == "200"))
 }
 
 /// An address that a client on this machine can connect to.

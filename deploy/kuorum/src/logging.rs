@@ -30,7 +30,12 @@ pub enum Format {
 /// # Errors
 /// When the level is none.
 pub fn init(level: &str, format: Format) -> Result<()> {
-    let filter = EnvFilter::try_new(level).with_context(|| format!("--log-level {level:?}"))?;
+    // A bare level is about kuorum; consensus tells its every step at `info`, and is asked for by name.
+    let directives = match level {
+        "info" => "info,openraft=warn",
+        other => other,
+    };
+    let filter = EnvFilter::try_new(directives).with_context(|| format!("--log-level {level:?}"))?;
     let builder = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(std::io::stderr)

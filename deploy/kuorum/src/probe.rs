@@ -2,7 +2,7 @@
 
 use std::io::{Read, Write};
 use std::net::{TcpStream, ToSocketAddrs};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -33,30 +33,60 @@ pub struct ProbeArgs {
 /// As much of an answer as is read: a status line and some words.
 const ANSWER_BYTES_MAX: u64 = 64 << 10;
 
+/// How the server's certificate is checked.
+pub enum Trust<'a> {
+    /// It must come from the authority in this file.
+    Authority(&'a Path),
+    /// It is not checked.
+    Anybody,
+    /// There is none: the URL is `http://`.
+    Nobody,
+}
+
+/// A server's answer.
+pub struct Answer {
+    /// `200` and so on; empty when it was no HTTP.
+    pub status: String,
+    /// As text.
+    pub body: String,
+}
+
 /// Runs `kuorum probe`: prints the answer, fails unless it is 200.
 pub fn run(args: &ProbeArgs) -> Result<()> {
-    let target = Target::parse(&args.url)?;
-    let timeout = Duration::from_secs(args.timeout);
+    let trust = match &args.cacert {
+        Some(path) => Trust::Authority(path),
+        None if args.insecure_skip_tls_verify => Trust::Anybody,
+        None => Trust::Nobody,
+    };
+    let answer = get(&args.url, &trust, Duration::from_secs(args.timeout))?;
+    println!("{} {}", answer.status, answer.body.trim());
+    if answer.status != "200" {
+        bail!("{}: {}", args.url, answer.status);
+    }
+    Ok(())
+}
+
+/// One GET on a connection of its own.
+///
+/// # Errors
+/// No connection, or no answer, within `timeout` each.
+pub fn get(url: &str, trust: &Trust, timeout: Duration) -> Result<Answer> {
+    let target = Target::parse(url)?;
     let address = (target.host.as_str(), target.port).to_socket_addrs().with_context(|| target.host.clone())?.next();
     let address = address.with_context(|| format!("{} has no address", target.host))?;
-    let stream = TcpStream::connect_timeout(&address, timeout).with_context(|| args.url.clone())?;
+    let stream = TcpStream::connect_timeout(&address, timeout).with_context(|| url.to_owned())?;
     stream.set_read_timeout(Some(timeout))?;
     stream.set_write_timeout(Some(timeout))?;
     let answer = if target.secure {
         let name = ServerName::try_from(target.host.clone()).context("not a host name")?;
-        let connection = ClientConnection::new(Arc::new(tls(args)?), name)?;
+        let connection = ClientConnection::new(Arc::new(tls(trust)?), name)?;
         exchange(StreamOwned::new(connection, stream), &target)
     } else {
         exchange(stream, &target)
     };
-    let answer = answer.with_context(|| args.url.clone())?;
+    let answer = answer.with_context(|| url.to_owned())?;
     let (head, body) = answer.split_once("\r\n\r\n").unwrap_or((&answer, ""));
-    let status = head.split(' ').nth(1).unwrap_or_default();
-    println!("{status} {}", body.trim());
-    if status != "200" {
-        bail!("{}: {}", args.url, head.lines().next().unwrap_or_default());
-    }
-    Ok(())
+    Ok(Answer { status: head.split(' ').nth(1).unwrap_or_default().to_owned(), body: body.to_owned() })
 }
 
 struct Target {
@@ -104,22 +134,20 @@ fn exchange(mut stream: impl Read + Write, target: &Target) -> Result<String> {
     Ok(String::from_utf8_lossy(&answer).into_owned())
 }
 
-fn tls(args: &ProbeArgs) -> Result<ClientConfig> {
-    let mut roots = RootCertStore::empty();
-    match &args.cacert {
-        Some(path) => {
-            for certificate in CertificateDer::pem_file_iter(path).with_context(|| format!("read {}", path.display()))? {
-                roots.add(certificate.with_context(|| format!("read {}", path.display()))?)?;
-            }
+fn tls(trust: &Trust) -> Result<ClientConfig> {
+    let path = match trust {
+        Trust::Authority(path) => path,
+        Trust::Anybody => {
+            return Ok(ClientConfig::builder()
+                .dangerous()
+                .with_custom_certificate_verifier(Arc::new(AnyCertificate))
+                .with_no_client_auth());
         }
-        None if args.insecure_skip_tls_verify => {}
-        None => bail!("an https:// URL needs --cacert or --insecure-skip-tls-verify"),
-    }
-    if args.insecure_skip_tls_verify {
-        return Ok(ClientConfig::builder()
-            .dangerous()
-            .with_custom_certificate_verifier(Arc::new(AnyCertificate))
-            .with_no_client_auth());
+        Trust::Nobody => bail!("an https:// URL needs --cacert or --insecure-skip-tls-verify"),
+    };
+    let mut roots = RootCertStore::empty();
+    for certificate in CertificateDer::pem_file_iter(path).with_context(|| format!("read {}", path.display()))? {
+        roots.add(certificate.with_context(|| format!("read {}", path.display()))?)?;
     }
     let verifier = WebPkiServerVerifier::builder(Arc::new(roots)).build().context("--cacert has no certificate")?;
     Ok(ClientConfig::builder().with_webpki_verifier(verifier).with_no_client_auth())

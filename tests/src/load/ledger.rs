@@ -137,8 +137,14 @@ impl Ledger {
                 lost.push(format!("{name}: want {:?} (or {:?}), found {found:?}", known.acknowledged, known.possible));
             }
         }
-        ensure!(lost.is_empty(), "{} objects are not as acknowledged: {}", lost.len(), lost[..lost.len().min(5)].join("; "));
-        let strangers: Vec<&String> = present.keys().filter(|name| *name != "kube-root-ca.crt" && !objects.contains_key(*name)).collect();
+        ensure!(
+            lost.is_empty(),
+            "{} objects are not as acknowledged: {}",
+            lost.len(),
+            lost[..lost.len().min(5)].join("; ")
+        );
+        let strangers: Vec<&String> =
+            present.keys().filter(|name| *name != "kube-root-ca.crt" && !objects.contains_key(*name)).collect();
         ensure!(strangers.is_empty(), "nobody wrote {strangers:?}");
         Ok(())
     }
