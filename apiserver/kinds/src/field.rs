@@ -73,6 +73,16 @@ impl FieldError {
         Self::plain(ErrorKind::Invalid, field, &format!("Invalid value: {shown}"), detail)
     }
 
+    /// A complaint that is all there is to show.
+    pub fn invalid_alone(field: impl Into<String>, detail: &str) -> Self {
+        Self::plain(ErrorKind::Invalid, field, &format!("Invalid value: {detail}"), "")
+    }
+
+    /// As [`FieldError::duplicate`], for a value that is shown in a form of its own.
+    pub fn duplicate_shown(field: impl Into<String>, shown: &str) -> Self {
+        Self::plain(ErrorKind::Duplicate, field, &format!("Duplicate value: {shown}"), "")
+    }
+
     pub fn duplicate(field: impl Into<String>, value: &Value) -> Self {
         Self::plain(ErrorKind::Duplicate, field, &format!("Duplicate value: {}", show(value)), "")
     }

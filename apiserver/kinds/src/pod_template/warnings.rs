@@ -41,7 +41,8 @@ fn volumes(spec: &Value, field: &str, warnings: &mut Vec<String>) {
                 warnings.push(format!("{field}.volumes[{i}].{shown}: {message}"));
             }
         }
-        if volume.get("projected").is_some() && items(volume, "projected.sources").is_empty() {
+        let empty = |source: &Value| source.as_object().is_some_and(|s| s.is_empty());
+        if items(volume, "projected.sources").iter().any(empty) {
             warnings.push(format!("volume \"{}\" (Projected) has no sources provided", text(volume, "name")));
         }
     }

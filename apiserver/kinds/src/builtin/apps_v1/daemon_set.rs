@@ -66,6 +66,10 @@ fn default(daemon_set: &mut Value) {
         {
             set_default(rolling, "maxUnavailable", 1);
             set_default(rolling, "maxSurge", 0);
+        } else if let Some(rolling) = crate::value::existing(strategy, "rollingUpdate") {
+            // Without a pointer in the internal type, what is unset comes back as zero.
+            set_default(rolling, "maxUnavailable", 0);
+            set_default(rolling, "maxSurge", 0);
         }
     }
     set_default(spec, "revisionHistoryLimit", 10);

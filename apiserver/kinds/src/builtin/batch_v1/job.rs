@@ -2,7 +2,10 @@
 
 use serde_json::{Value, json};
 
+use super::validate;
+use crate::field::{Errors, FieldError};
 use crate::hooks::{Context, Hooks, TablePrinter};
+use crate::path::Path;
 use crate::pod_template::defaults;
 use crate::row::SelectableField;
 use crate::table::{self, AGE, CONTAINERS, IMAGES, NAME, unix_seconds};
@@ -17,7 +20,8 @@ const NAME_LABELS: [&str; 2] = ["job-name", "batch.kubernetes.io/job-name"];
 pub const HOOKS: Hooks = Hooks {
     default: Some(default),
     prepare_create: Some(prepare_create),
-    warnings: None,
+    validate_create: Some(validate_create),
+    validate_update: Some(validate_update),
     table: Some(TABLE),
     ..Hooks::NONE
 };
@@ -158,4 +162,78 @@ fn prepare_create(job: &mut Value, _: &Context) {
 /// A Job without labels of its own takes those of its template, the generated ones included.
 fn same_labels(job: &Value) -> bool {
     !is_set(job, "metadata.labels") || get(job, "metadata.labels") == get(job, "spec.template.metadata.labels")
+}
+
+fn validate_create(job: &Value, _: &Context) -> Errors {
+    let mut errors = Errors::new();
+    template_label_lengths(job, &mut errors);
+    validate::job_spec(get(job, "spec"), &Path::new("spec"), &mut errors);
+    // The selector comes first where it is wrong.
+    let mut first = Errors::new();
+    validate::job_selector(job, &mut first);
+    first.append(&mut errors);
+    first
+}
+
+/// The generated labels hold the name, which may be too long for one.
+fn template_label_lengths(job: &Value, errors: &mut Errors) {
+    if !flag(job, "spec.manualSelector") {
+        let labels = get(job, "spec.template.metadata.labels");
+        for label in NAME_LABELS {
+            let name = labels.get(label).and_then(Value::as_str).unwrap_or("");
+            crate::rules::invalid_each(
+                Path::new("spec.template.labels"),
+                name,
+                kuorum_schema::names::label_value(name),
+                errors,
+            );
+        }
+    }
+}
+
+fn validate_update(new: &Value, old: &Value, context: &Context) -> Errors {
+    let mut errors = Errors::new();
+    if context.subresource == "status" {
+        status_counters(new, old, &mut errors);
+        return errors;
+    }
+    validate::job_selector(new, &mut errors);
+    validate::job_spec(get(new, "spec"), &Path::new("spec"), &mut errors);
+    let suspended = flag(old, "spec.suspend") && !is_set(old, "status.startTime");
+    for key in [
+        "completions",
+        "selector",
+        "template",
+        "completionMode",
+        "podFailurePolicy",
+        "backoffLimitPerIndex",
+        "managedBy",
+        "successPolicy",
+    ] {
+        let (after, before) = (get(get(new, "spec"), key), get(get(old, "spec"), key));
+        let field = format!("spec.{key}");
+        // An elastic indexed Job changes completions together with parallelism; a suspended one its scheduling.
+        let elastic = key == "completions"
+            && text(new, "spec.completionMode") == "Indexed"
+            && get(new, "spec.completions") == get(new, "spec.parallelism");
+        if elastic || (key == "template" && suspended) || crate::value::equal(after, before) {
+            continue;
+        }
+        let shown = if key == "selector" { crate::label_selector::show(after) } else { after.to_string() };
+        errors.push(FieldError::invalid_shown(field, &shown, "field is immutable"));
+    }
+    errors
+}
+
+fn status_counters(new: &Value, old: &Value, errors: &mut Errors) {
+    for counter in ["active", "succeeded", "failed", "ready"] {
+        crate::rules::non_negative(get(new, "status"), counter, &Path::new("status"), errors);
+    }
+    for counter in ["failed", "succeeded"] {
+        let of = |job: &Value| int(get(job, "status"), counter).unwrap_or(0);
+        if of(new) < of(old) && int(new, "spec.completions").is_some() {
+            let detail = format!("cannot decrease the {counter} counter");
+            errors.push(FieldError::invalid(format!("status.{counter}"), &of(new).into(), &detail));
+        }
+    }
 }

@@ -2,6 +2,8 @@
 
 mod cron_job;
 mod job;
+mod schedule;
+mod validate;
 
 use crate::row::{DefaultDelete, KindRow, Subresource};
 

@@ -2,15 +2,28 @@
 
 use serde_json::Value;
 
+use super::validate;
+use crate::field::Errors;
 use crate::hooks::{Hooks, TablePrinter};
 use crate::table::{self, AGE, NAME};
 use crate::value::{child, items, items_mut, set_default_text, text};
 
 const GROUP: &str = "rbac.authorization.k8s.io";
 
-pub const ROLE: Hooks = Hooks { table: Some(ROLE_TABLE), ..CLUSTER };
-pub const CLUSTER: Hooks =
-    Hooks { default: Some(default), table: Some(CLUSTER_TABLE), name: super::role::name, ..Hooks::NONE };
+pub const ROLE: Hooks = Hooks {
+    validate_create: Some(|binding, _| validate_binding(binding, &["Role", "ClusterRole"])),
+    validate_update: Some(|new, old, _| validate_change(new, old, &["Role", "ClusterRole"])),
+    table: Some(ROLE_TABLE),
+    ..CLUSTER
+};
+pub const CLUSTER: Hooks = Hooks {
+    default: Some(default),
+    validate_create: Some(|binding, _| validate_binding(binding, &["ClusterRole"])),
+    validate_update: Some(|new, old, _| validate_change(new, old, &["ClusterRole"])),
+    table: Some(CLUSTER_TABLE),
+    name: super::role::name,
+    ..Hooks::NONE
+};
 
 const ROLE_TABLE: TablePrinter = TablePrinter::new(
     &[
@@ -74,4 +87,16 @@ fn default(binding: &mut Value) {
             set_default_text(subject, "apiGroup", GROUP);
         }
     }
+}
+
+fn validate_binding(binding: &Value, kinds: &[&str]) -> Errors {
+    let mut errors = Errors::new();
+    validate::binding(binding, kinds, &mut errors);
+    errors
+}
+
+fn validate_change(new: &Value, old: &Value, kinds: &[&str]) -> Errors {
+    let mut errors = validate_binding(new, kinds);
+    validate::role_unchanged(new, old, &mut errors);
+    errors
 }

@@ -2,6 +2,7 @@
 
 mod binding;
 mod role;
+mod validate;
 
 use crate::row::KindRow;
 
@@ -22,7 +23,7 @@ pub const KINDS: &[KindRow] = &[
         plural: "clusterroles",
         singular: "clusterrole",
         create_on_update: true,
-        hooks: role::HOOKS,
+        hooks: role::CLUSTER,
         ..CLUSTER
     },
     KindRow {
@@ -38,7 +39,7 @@ pub const KINDS: &[KindRow] = &[
         plural: "roles",
         singular: "role",
         create_on_update: true,
-        hooks: role::HOOKS,
+        hooks: role::ROLE,
         ..NAMESPACED
     },
 ];

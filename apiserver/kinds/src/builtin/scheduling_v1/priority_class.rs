@@ -2,7 +2,8 @@
 
 use serde_json::Value;
 
-use crate::hooks::{Hooks, TablePrinter};
+use crate::field::{Errors, FieldError};
+use crate::hooks::{Context, Hooks, TablePrinter};
 use crate::table::{self, AGE, NAME};
 use crate::value::{flag, set_default, text};
 
@@ -10,6 +11,8 @@ pub const HOOKS: Hooks = Hooks {
     default: Some(default),
     // Nothing in a PriorityClass is desired state that a controller would follow.
     desired_state_changed: Some(|_, _| false),
+    validate_create: Some(validate_create),
+    validate_update: Some(validate_update),
     table: Some(TABLE),
     ..Hooks::NONE
 };
@@ -37,4 +40,46 @@ const TABLE: TablePrinter = TablePrinter::new(
 
 fn default(class: &mut Value) {
     set_default(class, "preemptionPolicy", "PreemptLowerPriority");
+}
+
+/// The names of the classes that the system itself makes.
+const SYSTEM: [&str; 2] = ["system-node-critical", "system-cluster-critical"];
+/// Larger values are kept for the system.
+const VALUE_MAX: i64 = 1_000_000_000;
+
+fn validate_create(class: &Value, _: &Context) -> Errors {
+    let mut errors = Errors::new();
+    let name = text(class, "metadata.name");
+    if name.starts_with("system-") {
+        if !SYSTEM.contains(&name) {
+            let detail = "priority class names with 'system-' prefix are reserved for system use only. error: ";
+            let detail = format!("{detail}{name} is not a known system priority class");
+            errors.push(FieldError::forbidden("metadata.name", &detail));
+        }
+    } else if crate::value::int(class, "value").unwrap_or(0) > VALUE_MAX {
+        let detail = format!("maximum allowed value of a user defined priority is {VALUE_MAX}");
+        errors.push(FieldError::forbidden("value", &detail));
+    }
+    policy(class, &mut errors);
+    errors
+}
+
+fn policy(class: &Value, errors: &mut Errors) {
+    let policy = text(class, "preemptionPolicy");
+    if !matches!(policy, "" | "PreemptLowerPriority" | "Never") {
+        let known = ["PreemptLowerPriority", "Never"];
+        errors.push(FieldError::not_supported("preemptionPolicy", &policy.into(), &known));
+    }
+}
+
+fn validate_update(new: &Value, old: &Value, _: &Context) -> Errors {
+    let mut errors = Errors::new();
+    if crate::value::int(new, "value").unwrap_or(0) != crate::value::int(old, "value").unwrap_or(0) {
+        errors.push(FieldError::forbidden("value", "may not be changed in an update."));
+    }
+    if text(new, "preemptionPolicy") != text(old, "preemptionPolicy") {
+        let shown = crate::value::get(new, "preemptionPolicy");
+        errors.push(FieldError::invalid("preemptionPolicy", shown, "field is immutable"));
+    }
+    errors
 }

@@ -2,11 +2,19 @@
 
 use serde_json::Value;
 
+use crate::field::{Errors, FieldError};
 use crate::hooks::{Hooks, TablePrinter};
+use crate::path::Path;
 use crate::table::{self, AGE, NAME};
 use crate::value::{flag, get, set_default, text};
 
-pub const HOOKS: Hooks = Hooks { default: Some(default), table: Some(TABLE), ..Hooks::NONE };
+pub const HOOKS: Hooks = Hooks {
+    default: Some(default),
+    validate_create: Some(|class, _| validate(class)),
+    validate_update: Some(|new, old, _| validate_change(new, old)),
+    table: Some(TABLE),
+    ..Hooks::NONE
+};
 
 /// Marks the class that claims without one get; the second is the name of beta days.
 pub const DEFAULT_ANNOTATIONS: [&str; 2] =
@@ -50,4 +58,42 @@ pub fn is_default(class: &Value) -> bool {
 fn default(class: &mut Value) {
     set_default(class, "reclaimPolicy", "Delete");
     set_default(class, "volumeBindingMode", "Immediate");
+}
+
+fn validate(class: &Value) -> Errors {
+    let mut errors = Errors::new();
+    let root = Path::new("provisioner");
+    if text(class, "provisioner").is_empty() {
+        errors.push(FieldError::required(root, ""));
+    } else {
+        let name = text(class, "provisioner");
+        let complaints = kuorum_schema::names::qualified_name(&name.to_lowercase());
+        crate::rules::invalid_each(root, name, complaints, &mut errors);
+    }
+    for (key, _) in crate::value::entries(class, "parameters") {
+        if key.is_empty() {
+            let detail = "field can not be empty.";
+            errors.push(FieldError::invalid("parameters", &key.into(), detail));
+        }
+    }
+    for (key, known) in
+        [("reclaimPolicy", ["Delete", "Retain"]), ("volumeBindingMode", ["Immediate", "WaitForFirstConsumer"])]
+    {
+        let value = text(class, key);
+        if !value.is_empty() && !known.contains(&value) {
+            errors.push(FieldError::not_supported(key, &value.into(), &known));
+        }
+    }
+    errors
+}
+
+fn validate_change(new: &Value, old: &Value) -> Errors {
+    let mut errors = Errors::new();
+    for key in ["parameters", "provisioner", "reclaimPolicy", "volumeBindingMode"] {
+        if !crate::value::equal(get(new, key), get(old, key)) {
+            errors.push(FieldError::invalid(key, get(new, key), "field is immutable"));
+        }
+    }
+    errors.append(&mut validate(new));
+    errors
 }

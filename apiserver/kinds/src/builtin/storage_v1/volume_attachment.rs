@@ -1,8 +1,10 @@
 //! VolumeAttachment.
 
+use crate::field::{Errors, FieldError};
 use crate::hooks::{Column, Context, Doc, Hooks, TablePrinter};
 use crate::table::{self, AGE, NAME};
-use crate::value::{flag, text};
+use crate::value::{flag, get, text};
+use serde_json::Value;
 
 pub const HOOKS: Hooks = Hooks {
     prepare_update: Some(|new, old, context: &Context| {
@@ -10,6 +12,8 @@ pub const HOOKS: Hooks = Hooks {
             crate::metadata::keep_for_status(new, old);
         }
     }),
+    validate_create: Some(|attachment, _| validate(attachment)),
+    validate_update: Some(|new, old, _| validate_change(new, old)),
     table: Some(TABLE),
     ..Hooks::NONE
 };
@@ -36,3 +40,45 @@ const TABLE: TablePrinter = TablePrinter::new(
         ]
     },
 );
+
+fn validate(attachment: &Value) -> Errors {
+    let mut errors = Errors::new();
+    let attacher = text(attachment, "spec.attacher");
+    crate::pod_template::validate::volumes::csi_driver_name(
+        attacher,
+        crate::path::Path::new("spec.attacher"),
+        &mut errors,
+    );
+    let source = get(attachment, "spec.source");
+    match (get(source, "persistentVolumeName").is_null(), get(source, "inlineVolumeSpec").is_null()) {
+        (true, true) => {
+            let detail = "must specify exactly one of inlineVolumeSpec and persistentVolumeName";
+            errors.push(FieldError::required("spec.source", detail));
+        }
+        (false, false) => {
+            let detail = "must specify exactly one of inlineVolumeSpec and persistentVolumeName";
+            errors.push(FieldError::forbidden("spec.source", detail));
+        }
+        _ => {}
+    }
+    let node = text(attachment, "spec.nodeName");
+    let complaints = kuorum_schema::names::dns1123_subdomain(node);
+    crate::rules::invalid_each(crate::path::Path::new("spec.nodeName"), node, complaints, &mut errors);
+    errors
+}
+
+fn validate_change(new: &Value, old: &Value) -> Errors {
+    let mut errors = validate(new);
+    let spec = get(new, "spec");
+    if !crate::value::equal(spec, get(old, "spec")) {
+        let shown = format!(
+            "{{\"Attacher\":{},\"Source\":{{\"PersistentVolumeName\":{},\"InlineVolumeSpec\":{}}},\"NodeName\":{}}}",
+            get(spec, "attacher"),
+            get(spec, "source.persistentVolumeName"),
+            get(spec, "source.inlineVolumeSpec"),
+            get(spec, "nodeName"),
+        );
+        errors.push(FieldError::invalid_shown("spec", &shown, "field is immutable"));
+    }
+    errors
+}

@@ -2,6 +2,7 @@
 //! allocated by the front-end in the same transaction as the write; this module says what is wanted.
 
 pub mod table;
+pub mod validate;
 
 use serde_json::{Value, json};
 
@@ -15,6 +16,8 @@ pub const HOOKS: Hooks = Hooks {
     default: Some(default),
     prepare_create: Some(prepare_create),
     prepare_update: Some(prepare_update),
+    validate_create: Some(validate::create),
+    validate_update: Some(validate::update),
     warnings: Some(warnings),
     table: Some(table::TABLE),
     name: |name, prefix| {
@@ -55,6 +58,13 @@ fn has_external_traffic(service: &Value) -> bool {
 }
 
 fn default(service: &mut Value) {
+    if let Some(balancer) = existing(service, "status").and_then(|status| existing(status, "loadBalancer")) {
+        for point in items_mut(balancer, "ingress") {
+            if is_set(point, "ip") {
+                set_default(point, "ipMode", "VIP");
+            }
+        }
+    }
     let Some(spec) = child(service, "spec") else { return };
     set_default_text(spec, "sessionAffinity", "None");
     match text(spec, "sessionAffinity") {
@@ -97,6 +107,9 @@ fn prepare_create(service: &mut Value, _: &Context) {
 fn prepare_update(new: &mut Value, old: &Value, context: &Context) {
     if context.subresource == "status" {
         return;
+    }
+    if text(new, "spec.type") != "LoadBalancer" {
+        remove(new, "status");
     }
     keep_allocated(new, old);
     drop_what_the_old_type_had(new, old);
@@ -155,8 +168,7 @@ fn default_ip_families(service: &mut Value) {
             families.push("IPv4".into());
         }
     }
-    let policy = if families.len() > 1 { "RequireDualStack" } else { "SingleStack" };
-    set_default(spec, "ipFamilyPolicy", policy);
+    set_default(spec, "ipFamilyPolicy", "SingleStack");
     set(spec, "ipFamilies", families);
 }
 
