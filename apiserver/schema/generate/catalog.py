@@ -12,7 +12,8 @@ Lines of the output, separated by tabs; a type is referred to by its position, `
 
     T  definition  Go type  flags  kinds             a struct; flag a: structType=atomic; kinds group/version/kind
     F  name  type  flags  number  key=value...       a field of it; e omitempty, z omitzero, p pointer, r required,
-                                                     A atomic; number of protobuf; ls, lk, ps, pk, df: list type,
+                                                     A atomic; number of protobuf (2.1: field 1 of the message in
+                                                     field 2; 0: not in the message); ls, lk, ps, pk, df: list type,
                                                      map keys, patch strategy, merge key, default
     N  definition  Go type  type  enum values        a named type that is not a struct
 
@@ -29,6 +30,13 @@ import go_types
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 MACHINERY = "apimachinery/pkg/"
+
+
+def proto_number(field):
+    """The field's number in protobuf; None when it has none."""
+    return int(field.tags["protobuf"].split(",")[1]) if "protobuf" in field.tags else None
+
+
 SPECIAL = {
     MACHINERY + "apis/meta/v1.Time": "t",
     MACHINERY + "apis/meta/v1.MicroTime": "T",
@@ -142,8 +150,8 @@ class Catalog:
         flags = "a" if "atomic" in declared.markers.get("structType", []) else ""
         lines = ["T\t%s\t%s\t%s\t%s" % (definition, go_type, flags, ";".join(self.kinds(declared, published)))]
         seen = {}
-        for owner, field in self.flatten(base):
-            line = self.field(owner, field, published)
+        for owner, field, number in self.flatten(base):
+            line = self.field(owner, field, number, published)
             seen[line.split("\t")[1]] = line
         lines += seen.values()
         if published:
@@ -161,8 +169,9 @@ class Catalog:
         base = self.lookup(declared, declared.underlying)
         return None if base.package.path + "." + base.name in SPECIAL else self.struct_of(base)
 
-    def flatten(self, declared):
-        """The fields in the order in which encoding/json visits them."""
+    def flatten(self, declared, numbers=()):
+        """The fields in the order in which encoding/json visits them, and the protobuf numbers on the way to each:
+        what JSON inlines, protobuf nests. TypeMeta is inlined too, and is not in the message at all."""
         for field in declared.fields:
             tag = field.tags.get("json")
             if tag == "-" or (tag is None and not (field.name or "").strip()):
@@ -172,9 +181,12 @@ class Catalog:
             name, _, options = tag.partition(",")
             if not name and "inline" in options or (field.name is None and not name):
                 embedded = self.lookup(declared, field.go_type.lstrip("*"))
-                yield from self.flatten(embedded)
+                inner = proto_number(field)
+                yield from self.flatten(embedded, numbers + (inner,) if inner and None not in numbers else (None,))
             else:
-                yield declared, field
+                number = proto_number(field)
+                known = number and None not in numbers
+                yield declared, field, ".".join(str(n) for n in numbers + (number,)) if known else "0"
 
     def kinds(self, declared, published):
         if published and "x-kubernetes-group-version-kind" in published:
@@ -186,7 +198,7 @@ class Catalog:
             return ["%s/v1/%s" % ("meta.k8s.io" if declared.name != "List" else "", declared.name)]
         return []
 
-    def field(self, owner, field, published):
+    def field(self, owner, field, number, published):
         name, _, options = field.tags["json"].partition(",")
         token, pointer = self.token(owner, field.go_type)
         options = options.split(",")
@@ -204,9 +216,6 @@ class Catalog:
         if schema is not None and atomic != (schema.get("x-kubernetes-map-type") == "atomic"):
             self.notes.append("%s.%s: map type differs" % (self.definition(owner), name))
         flags += "A" if atomic else ""
-        number = 0
-        if "protobuf" in field.tags:
-            number = int(field.tags["protobuf"].split(",")[1])
         extra = []
         list_type = (field.markers.get("listType") or [None])[-1]
         keys = sorted(field.markers.get("listMapKey", []))
@@ -223,7 +232,7 @@ class Catalog:
         default = (field.markers.get("default") or field.markers.get("k8s:default") or [None])[0]
         if default is not None:
             extra.append("df=" + self.default(owner, default))
-        return "\t".join(["F", name, token, flags, str(number)] + extra)
+        return "\t".join(["F", name, token, flags, number] + extra)
 
     def default(self, owner, text):
         if text.startswith("ref("):

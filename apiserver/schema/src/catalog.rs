@@ -6,8 +6,8 @@ use std::collections::HashMap;
 use std::sync::{Arc, LazyLock, OnceLock};
 
 use crate::model::{
-    AnyKind, Field, GroupVersionKind, List, ListType, Map, MapType, Node, Object, Omit, PatchStrategy, ScalarKind,
-    Schema, Text, TypeRef, Union,
+    AnyKind, Field, GroupVersionKind, List, ListType, Map, MapType, Node, Object, Omit, PatchStrategy, ProtoPath,
+    ScalarKind, Schema, Text, TypeRef, Union,
 };
 
 /// The packed facts. A test parses every line, so what is in here is known to be well-formed.
@@ -167,7 +167,7 @@ fn parse_field(catalog: &Catalog, line: &'static str) -> Field {
         patch_strategy: extras.patch_strategy,
         patch_merge_key: extras.patch_merge_key,
         default: extras.default,
-        proto_number: cell(4).parse().unwrap_or_default(),
+        proto_path: ProtoPath::parse(cell(4)),
     }
 }
 
@@ -280,7 +280,7 @@ mod tests {
         assert!(containers.required() && containers.omit() == Omit::Never);
         assert_eq!(containers.patch_merge_key(), Some("name"));
         assert!(containers.patch_strategy().merge);
-        assert_eq!(containers.proto_number(), 2);
+        assert_eq!(containers.proto_path(), [2]);
         assert_eq!(containers.schema().go_type(), "[]v1.Container");
         let ports = pod.at(&["spec", "containers", "*", "ports"]).unwrap();
         assert_eq!(ports.as_list().unwrap().list_type(), ListType::Map);

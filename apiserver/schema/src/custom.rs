@@ -9,8 +9,8 @@ use serde_json::Value;
 
 use crate::catalog::catalog;
 use crate::model::{
-    AnyKind, Field, GroupVersionKind, List, ListType, Map, MapType, Node, Object, Omit, PatchStrategy, ScalarKind,
-    Schema, Text, TypeRef,
+    AnyKind, Field, GroupVersionKind, List, ListType, Map, MapType, Node, Object, Omit, PatchStrategy, ProtoPath,
+    ScalarKind, Schema, Text, TypeRef,
 };
 
 /// The definition of the metadata that every object has.
@@ -74,7 +74,7 @@ fn field(name: &str, schema: TypeRef, json: &Value, required: bool) -> Field {
         patch_strategy: PatchStrategy::default(),
         patch_merge_key: None,
         default: json.get("default").cloned(),
-        proto_number: 0,
+        proto_path: ProtoPath::default(),
     }
 }
 

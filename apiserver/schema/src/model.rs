@@ -167,6 +167,13 @@ pub enum Omit {
     Zero,
 }
 
+/// Field numbers from a message inward, padded with zeros. No Kubernetes type inlines more than twice, and none has a
+/// number above 255.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct ProtoPath([u8; PROTO_PATH_MAX]);
+
+const PROTO_PATH_MAX: usize = 3;
+
 /// A field of an [`Object`].
 #[derive(Debug)]
 pub struct Field {
@@ -181,7 +188,7 @@ pub struct Field {
     pub(crate) patch_strategy: PatchStrategy,
     pub(crate) patch_merge_key: Option<Text>,
     pub(crate) default: Option<Value>,
-    pub(crate) proto_number: u32,
+    pub(crate) proto_path: ProtoPath,
 }
 
 /// A type by handle, or by its number in the catalog (which lets types be recursive and be built on first use).
@@ -455,8 +462,28 @@ impl Field {
         self.default.as_ref()
     }
 
-    /// The field's number in protobuf; 0 when it has none.
-    pub fn proto_number(&self) -> u32 {
-        self.proto_number
+    /// The field's numbers in protobuf, from the message inward: more than one where JSON inlines a struct that
+    /// protobuf nests; empty when the message does not hold the field (TypeMeta).
+    pub fn proto_path(&self) -> &[u8] {
+        self.proto_path.as_slice()
+    }
+}
+
+impl ProtoPath {
+    /// Parses `2.1`; what is not a path is the empty one.
+    pub(crate) fn parse(text: &str) -> Self {
+        let mut path = [0; PROTO_PATH_MAX];
+        for (at, number) in text.split('.').enumerate() {
+            match (path.get_mut(at), number.parse()) {
+                (Some(slot), Ok(number)) => *slot = number,
+                _ => return ProtoPath::default(),
+            }
+        }
+        ProtoPath(path)
+    }
+
+    fn as_slice(&self) -> &[u8] {
+        let len = self.0.iter().position(|number| *number == 0).unwrap_or(PROTO_PATH_MAX);
+        &self.0[..len]
     }
 }
