@@ -201,6 +201,7 @@ impl Replay<'_> {
             meta["namespace"] = target.namespace.as_str().into();
         }
         keep_what_admission_sets(&mut new, &old);
+        add_default_tolerations(&mut new, &old);
         kind.prepare_update(&mut new, &old, &context);
         let errors = kind.validate_update(&new, &old, &context);
         self.judge(step, kind, &new, Some(&old), errors)
@@ -311,6 +312,19 @@ fn keep_what_admission_sets(new: &mut Value, old: &Value) {
         {
             spec[key] = value.clone();
         }
+    }
+}
+
+/// The tolerations that every pod gets, also one whose update leaves them out.
+fn add_default_tolerations(new: &mut Value, old: &Value) {
+    let ours = |t: &Value| t["key"].as_str().is_some_and(|key| key.starts_with("node.kubernetes.io/"));
+    let kept: Vec<Value> =
+        old["spec"]["tolerations"].as_array().into_iter().flatten().filter(|t| ours(t)).cloned().collect();
+    if let Some(list) = new["spec"]["tolerations"].as_array_mut()
+        && old["kind"] == "Pod"
+        && !list.iter().any(ours)
+    {
+        list.extend(kept);
     }
 }
 

@@ -1,12 +1,37 @@
 //! Lease.
 
+use crate::field::{Errors, FieldError};
 use crate::hooks::{Hooks, TablePrinter};
 use crate::table::{self, AGE, NAME};
 use crate::value::text;
+use serde_json::Value;
 
-pub const HOOKS: Hooks = Hooks { table: Some(TABLE), ..Hooks::NONE };
+pub const HOOKS: Hooks = Hooks {
+    validate_create: Some(|lease, _| validate(lease)),
+    validate_update: Some(|new, _, _| validate(new)),
+    table: Some(TABLE),
+    ..Hooks::NONE
+};
 
 const TABLE: TablePrinter = TablePrinter::new(
     &[NAME, table::field("Holder", "string", "io.k8s.api.coordination.v1.LeaseSpec", "holderIdentity"), AGE],
     |lease, now| vec![table::name(lease), text(lease, "spec.holderIdentity").into(), table::age(lease, now)],
 );
+
+fn validate(lease: &Value) -> Errors {
+    let mut errors = Errors::new();
+    let spec = crate::value::get(lease, "spec");
+    let int = |key: &str| crate::value::int(spec, key);
+    if let Some(seconds) = int("leaseDurationSeconds")
+        && seconds <= 0
+    {
+        errors.push(FieldError::invalid("spec.leaseDurationSeconds", &seconds.into(), "must be greater than 0"));
+    }
+    if let Some(count) = int("leaseTransitions")
+        && count < 0
+    {
+        let detail = "must be greater than or equal to 0";
+        errors.push(FieldError::invalid("spec.leaseTransitions", &count.into(), detail));
+    }
+    errors
+}

@@ -2,8 +2,9 @@
 
 use serde_json::{Value, json};
 
-use crate::field::Errors;
+use crate::field::{Errors, FieldError};
 use crate::hooks::{Context, Hooks, TablePrinter};
+use crate::path::Path;
 use crate::row::SelectableField;
 use crate::table::{self, AGE, NAME};
 use crate::value::{carry_over, child, get, is_set, items, set, text};
@@ -18,6 +19,7 @@ pub const HOOKS: Hooks = Hooks {
     prepare_create: Some(prepare_create),
     prepare_update: Some(prepare_update),
     validate_update: Some(validate_update),
+    validate_create: Some(|namespace, _| validate_create(namespace)),
     table: Some(TABLE),
     name: |name, prefix| kuorum_schema::names::dns1123_label(if prefix { mask_trailing_dash(name) } else { name }),
     ..Hooks::NONE
@@ -87,17 +89,31 @@ fn validate_update(new: &Value, old: &Value, context: &Context) -> Errors {
             (phase != "Active", "may only be 'Active' if `deletionTimestamp` is empty")
         };
         if wrong {
-            errors.push(crate::field::FieldError::invalid("status.Phase", &phase.into(), detail));
+            errors.push(FieldError::invalid("status.Phase", &phase.into(), detail));
         }
     }
     if context.subresource == "finalize" {
         for (i, finalizer) in items(new, "spec.finalizers").iter().enumerate() {
-            let name = finalizer.as_str().unwrap_or("");
-            let field = format!("spec.finalizers[{i}]");
-            for complaint in kuorum_schema::names::qualified_name(name) {
-                errors.push(crate::field::FieldError::invalid(field.clone(), finalizer, &complaint));
-            }
+            let list = Path::new("spec.finalizers");
+            finalizer_name(finalizer, list.index(i), &mut errors);
         }
     }
     errors
+}
+
+fn validate_create(namespace: &Value) -> Errors {
+    let mut errors = Errors::new();
+    for finalizer in items(namespace, "spec.finalizers") {
+        finalizer_name(finalizer, Path::new("spec.finalizers"), &mut errors);
+    }
+    errors
+}
+
+fn finalizer_name(finalizer: &Value, path: Path, errors: &mut Errors) {
+    let name = finalizer.as_str().unwrap_or("");
+    crate::rules::invalid_each(path, name, kuorum_schema::names::qualified_name(name), errors);
+    if !name.contains('/') && name != FINALIZER {
+        let detail = "name is neither a standard finalizer name nor is it fully qualified";
+        errors.push(FieldError::invalid(path, finalizer, detail));
+    }
 }

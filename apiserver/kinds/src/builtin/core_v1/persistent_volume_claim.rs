@@ -123,9 +123,6 @@ fn validate_create(claim: &Value, _: &Context) -> Errors {
 fn validate_update(new: &Value, old: &Value, context: &Context) -> Errors {
     let mut errors = Errors::new();
     if context.subresource == "status" {
-        if !is_set(new, "metadata.resourceVersion") {
-            errors.push(FieldError::required("resourceVersion", ""));
-        }
         return errors;
     }
     validate_spec(get(new, "spec"), &Path::new("spec"), &mut errors);

@@ -2,11 +2,21 @@
 
 use serde_json::Value;
 
-use crate::hooks::{Hooks, TablePrinter};
+use crate::field::{Errors, FieldError};
+use crate::hooks::{Context, Hooks, TablePrinter};
+use crate::path::Path;
+use crate::rules::{at_most_all, int_or_percent, non_negative, optional_one_of};
 use crate::table::{self, AGE, NAME};
 use crate::value::get;
 
-pub const HOOKS: Hooks = Hooks { table: Some(TABLE), ..Hooks::NONE };
+pub const HOOKS: Hooks = Hooks {
+    validate_create: Some(|budget, _| validate(budget)),
+    validate_update: Some(
+        |new, _, context: &Context| if context.subresource == "status" { status(new) } else { validate(new) },
+    ),
+    table: Some(TABLE),
+    ..Hooks::NONE
+};
 
 const TABLE: TablePrinter = TablePrinter::new(
     &[
@@ -30,3 +40,40 @@ const TABLE: TablePrinter = TablePrinter::new(
         ]
     },
 );
+
+fn validate(budget: &Value) -> Errors {
+    let mut errors = Errors::new();
+    let spec = get(budget, "spec");
+    let path = Path::new("spec");
+    let both = ["minAvailable", "maxUnavailable"];
+    if both.iter().all(|key| !get(spec, key).is_null()) {
+        let shown = format!(
+            "{{\"MinAvailable\":{},\"Selector\":{},\"MaxUnavailable\":{},\"UnhealthyPodEvictionPolicy\":{}}}",
+            get(spec, "minAvailable"),
+            get(spec, "selector"),
+            get(spec, "maxUnavailable"),
+            get(spec, "unhealthyPodEvictionPolicy"),
+        );
+        let detail = "minAvailable and maxUnavailable cannot be both set";
+        errors.push(FieldError::invalid_shown(path, &shown, detail));
+    }
+    for key in both {
+        int_or_percent(get(spec, key), path.child(key), &mut errors);
+        at_most_all(get(spec, key), path.child(key), &mut errors);
+    }
+    if get(spec, "selector").is_object() {
+        crate::label_selector::validate(get(spec, "selector"), &path.child("selector"), &mut errors);
+    }
+    let policies = ["AlwaysAllow", "IfHealthyBudget"];
+    optional_one_of(spec, "unhealthyPodEvictionPolicy", &policies, &path, &mut errors);
+    errors
+}
+
+fn status(budget: &Value) -> Errors {
+    let mut errors = Errors::new();
+    let path = Path::new("status");
+    for key in ["disruptionsAllowed", "currentHealthy", "desiredHealthy", "expectedPods"] {
+        non_negative(get(budget, "status"), key, &path, &mut errors);
+    }
+    errors
+}

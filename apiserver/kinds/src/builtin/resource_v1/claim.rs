@@ -2,12 +2,19 @@
 
 use serde_json::Value;
 
-use crate::hooks::{Hooks, TablePrinter};
+use crate::field::{Errors, FieldError};
+use crate::hooks::{Context, Hooks, TablePrinter};
 use crate::table::{self, AGE, NAME};
-use crate::value::{existing, get, is_set, items_mut, set_default_int, set_default_text, text};
+use crate::value::{equal, existing, get, is_set, items_mut, set_default_int, set_default_text, text};
 
-pub const CLAIM: Hooks = Hooks { default: Some(default_claim), table: Some(TABLE), ..Hooks::NONE };
-pub const TEMPLATE: Hooks = Hooks { default: Some(default_template), table: Some(table::NAME_AND_AGE), ..Hooks::NONE };
+pub const CLAIM: Hooks =
+    Hooks { default: Some(default_claim), validate_update: Some(claim_unchanged), table: Some(TABLE), ..Hooks::NONE };
+pub const TEMPLATE: Hooks = Hooks {
+    default: Some(default_template),
+    validate_update: Some(|new, old, _| template_unchanged(new, old)),
+    table: Some(table::NAME_AND_AGE),
+    ..Hooks::NONE
+};
 
 const TABLE: TablePrinter = TablePrinter::new(
     &[NAME, table::own("State", "string", "A summary of the current state (allocated, pending, reserved, etc.)."), AGE],
@@ -63,4 +70,35 @@ fn device_request(request: &mut Value) {
     for toleration in items_mut(request, "tolerations") {
         set_default_text(toleration, "operator", "Equal");
     }
+}
+
+/// The template of claims is what it was when pods began to use it.
+fn template_unchanged(new: &Value, old: &Value) -> Errors {
+    let mut errors = Errors::new();
+    let spec = get(new, "spec");
+    if !equal(spec, get(old, "spec")) {
+        let mut meta = String::new();
+        for key in ["labels", "annotations"] {
+            if is_set(spec, &format!("metadata.{key}")) {
+                meta.push_str(&format!("\"{key}\":{},", get(get(spec, "metadata"), key)));
+            }
+        }
+        let devices = get(spec, "spec.devices");
+        let shown = format!(
+            "{{{meta}\"Spec\":{{\"Devices\":{{\"Requests\":{},\"Constraints\":{},\"Config\":{}}}}}}}",
+            get(devices, "requests"),
+            get(devices, "constraints"),
+            get(devices, "config"),
+        );
+        errors.push(FieldError::invalid_shown("spec", &shown, "field is immutable"));
+    }
+    errors
+}
+
+fn claim_unchanged(new: &Value, old: &Value, context: &Context) -> Errors {
+    let mut errors = Errors::new();
+    if context.subresource.is_empty() && !equal(get(new, "spec"), get(old, "spec")) {
+        errors.push(FieldError::invalid("spec", get(new, "spec"), "field is immutable"));
+    }
+    errors
 }

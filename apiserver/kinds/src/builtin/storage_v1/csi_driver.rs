@@ -2,7 +2,9 @@
 
 use serde_json::{Value, json};
 
+use crate::field::{Errors, FieldError};
 use crate::hooks::{Hooks, TablePrinter};
+use crate::path::Path;
 use crate::table::{self, AGE, NAME};
 use crate::value::{child, equal, flag, get, is_set, items, set, set_default, text};
 
@@ -11,6 +13,8 @@ pub const HOOKS: Hooks = Hooks {
     first_generation: 0,
     desired_state_changed: Some(|new, old| !equal(get(new, "spec"), get(old, "spec"))),
     warnings: Some(warnings),
+    validate_create: Some(|driver, _| validate(driver)),
+    validate_update: Some(|new, old, _| validate_change(new, old)),
     table: Some(TABLE),
     ..Hooks::NONE
 };
@@ -66,4 +70,58 @@ fn warnings(new: &Value, old: Option<&Value>) -> Vec<String> {
     } else {
         Vec::new()
     }
+}
+
+/// Shortest time between updates of a node's capacity, in seconds.
+const UPDATE_SECONDS_MIN: i64 = 10;
+
+fn validate(driver: &Value) -> Errors {
+    let mut errors = Errors::new();
+    let name = text(driver, "metadata.name");
+    crate::pod_template::validate::volumes::csi_driver_name(name, Path::new("metadata.name"), &mut errors);
+    let spec = get(driver, "spec");
+    let path = Path::new("spec");
+    let list = path.child("tokenRequests");
+    let requests = items(spec, "tokenRequests");
+    for (i, request) in requests.iter().enumerate() {
+        let path = list.index(i);
+        let audience = text(request, "audience");
+        if requests[..i].iter().any(|earlier| text(earlier, "audience") == audience) {
+            errors.push(FieldError::duplicate(path.child("audience"), &audience.into()));
+            continue;
+        }
+        if let Some(seconds) = crate::value::int(request, "expirationSeconds")
+            && seconds < 600
+        {
+            let detail = "may not specify a duration less than 10 minutes";
+            errors.push(FieldError::invalid(path.child("expirationSeconds"), &seconds.into(), detail));
+        }
+    }
+    if let Some(seconds) = crate::value::int(spec, "nodeAllocatableUpdatePeriodSeconds")
+        && seconds < UPDATE_SECONDS_MIN
+    {
+        let detail = format!("must be greater than or equal to {UPDATE_SECONDS_MIN} seconds");
+        errors.push(FieldError::invalid(path.child("nodeAllocatableUpdatePeriodSeconds"), &seconds.into(), &detail));
+    }
+    for mode in items(spec, "volumeLifecycleModes") {
+        if mode != "Persistent" && mode != "Ephemeral" {
+            let known = ["Persistent", "Ephemeral"];
+            errors.push(FieldError::not_supported(path.child("volumeLifecycleModes"), mode, &known));
+        }
+    }
+    let policies = ["File", "None", "ReadWriteOnceWithFSType"];
+    crate::rules::optional_one_of(spec, "fsGroupPolicy", &policies, &path, &mut errors);
+    errors
+}
+
+fn validate_change(new: &Value, old: &Value) -> Errors {
+    let mut errors = validate(new);
+    // The first name is kube-apiserver's own misspelling.
+    for (shown, key) in [("attachedRequired", "attachRequired"), ("volumeLifecycleModes", "volumeLifecycleModes")] {
+        let (after, before) = (get(get(new, "spec"), key), get(get(old, "spec"), key));
+        if after != before {
+            errors.push(FieldError::invalid(format!("spec.{shown}"), after, "field is immutable"));
+        }
+    }
+    errors
 }

@@ -24,6 +24,21 @@ const DNS_SEARCH_BYTES_MAX: usize = 2048;
 const DNS_SEARCHES_MAX: usize = 32;
 const DNS_NAMESERVERS_MAX: usize = 3;
 
+/// Complaints about a plain resource list.
+pub fn resource_list(list: &Value, path: &Path, errors: &mut Errors) {
+    resource_lists::list(list, path, errors);
+}
+
+/// Complaints about tolerations.
+pub fn tolerations(list: &[Value], path: &Path, errors: &mut Errors) {
+    scheduling::tolerations(list, path, errors);
+}
+
+/// Complaints about a node selector.
+pub fn node_selector(selector: &Value, path: &Path, errors: &mut Errors) {
+    scheduling::node_selector(selector, path, errors);
+}
+
 /// A pod spec under validation, and what its parts need to know of each other.
 pub(super) struct Spec<'a> {
     pub spec: &'a Value,
