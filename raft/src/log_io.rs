@@ -129,7 +129,7 @@ impl Writer {
             return;
         }
         let sync = ops.iter().any(LogOp::needs_sync);
-        if let Err(error) = self.disk.write(ops, sync) {
+        if let Err(error) = crate::guarded(|| self.disk.write(ops, sync)) {
             let reason = format!("cannot write the raft log: {error}");
             tracing::error!("{reason}; leaving service");
             self.fatal.send_if_modified(|fatal| {

@@ -155,6 +155,9 @@ impl<R: Response> RaftLogStorage<TypeConfig<R>> for LogStore {
     async fn truncate_after(&mut self, last: Option<LogId>) -> io::Result<()> {
         {
             let mut state = self.state().write();
+            if last.map(|id| id.index) >= state.last.map(|id| id.index) {
+                return Ok(());
+            }
             state.tail.truncate_after(last.map(|id| id.index));
             state.last = last.or(state.purged);
         }

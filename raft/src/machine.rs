@@ -182,7 +182,8 @@ impl<R: crate::types::Response> RaftSnapshotBuilder<TypeConfig<R>> for Builder {
     async fn build_snapshot(&mut self) -> io::Result<SmSnapshot> {
         let build = self.build.get_mut().take().ok_or_else(|| io::Error::other("a snapshot is built once"))??;
         let snapshots = self.snapshots.clone();
-        let built = tokio::task::spawn_blocking(move || build.finish(&snapshots)).await.map_err(io::Error::other)?;
+        let finish = move || crate::guarded(|| build.finish(&snapshots));
+        let built = tokio::task::spawn_blocking(finish).await.unwrap_or_else(|e| Err(io::Error::other(e)));
         match built {
             Ok(snapshot) => Ok(snapshot),
             // A snapshot that fails (a full disk, say) costs log space, not the member: the library would leave

@@ -171,12 +171,27 @@ struct MachineState {
     applied: Applied,
     commands: Vec<Bytes>,
     batches: u64,
+    fault: Option<Fault>,
+}
+
+/// What a [`MemoryMachine`] does instead of applying.
+#[derive(Debug, Clone, Copy)]
+pub enum Fault {
+    /// It answers with an error.
+    Error,
+    /// It panics.
+    Panic,
 }
 
 impl MemoryMachine {
     /// Every command applied so far, in order.
     pub fn commands(&self) -> Vec<Bytes> {
         self.0.lock().commands.clone()
+    }
+
+    /// Makes the next call of `apply` fail.
+    pub fn fail_next_apply(&self, fault: Fault) {
+        self.0.lock().fault = Some(fault);
     }
 
     /// How many calls of `apply` there were.
@@ -197,6 +212,11 @@ impl StateMachine for MemoryMachine {
 
     fn apply(&mut self, entries: &[LogEntry]) -> io::Result<Vec<usize>> {
         let mut state = self.0.lock();
+        match state.fault.take() {
+            None => {}
+            Some(Fault::Error) => return Err(io::Error::other("the state machine fails, as it was told to")),
+            Some(Fault::Panic) => panic!("the state machine panics, as it was told to"),
+        }
         let mut responses = Vec::new();
         state.batches += 1;
         for entry in entries {
@@ -274,6 +294,6 @@ mod encoding {
         }
         let applied =
             Applied { log_id: head.last.map(LogId::from), membership: head.membership.unwrap_or_default().into() };
-        Some(MachineState { applied, commands, batches: 0 })
+        Some(MachineState { applied, commands, ..MachineState::default() })
     }
 }

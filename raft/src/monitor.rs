@@ -1,8 +1,14 @@
 //! Watches one member: publishes its status, notices that it had to leave service, and decides when a snapshot is due.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
 
-use openraft::{Raft, RaftMetrics, async_runtime::watch::WatchReceiver, errors::Fatal};
+use openraft::{Raft, RaftMetrics, async_runtime::watch::WatchReceiver};
 use tokio::{sync::watch, time::Instant};
 
 use crate::{
@@ -35,6 +41,8 @@ pub(crate) struct Monitor<M: StateMachine> {
     pub(crate) policy: SnapshotPolicy,
     pub(crate) status: watch::Sender<Status>,
     pub(crate) fatal: watch::Sender<Option<String>>,
+    /// Set before the member is stopped on purpose.
+    pub(crate) stopping: Arc<AtomicBool>,
 }
 
 impl<M: StateMachine> Monitor<M> {
@@ -49,7 +57,8 @@ impl<M: StateMachine> Monitor<M> {
                 (status(&metrics, &self.status.borrow()), metrics.running_state.clone())
             };
             if let Err(reason) = running {
-                if !matches!(reason, Fatal::Stopped) {
+                // The library says "stopped" also when one of its tasks has panicked.
+                if !self.stopping.load(Ordering::Relaxed) {
                     self.fail(reason.to_string());
                 }
                 return;

@@ -5,7 +5,10 @@ use std::{
     future::Future,
     io,
     pin::Pin,
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
     task::{Context, Poll},
 };
 
@@ -64,6 +67,8 @@ struct Inner<M: StateMachine> {
     applied_below: watch::Receiver<u64>,
     monitor: Mutex<Option<JoinHandle<()>>>,
     log_thread: LogIoThread,
+    /// Set before the member is stopped on purpose.
+    stopping: Arc<AtomicBool>,
 }
 
 /// What a member knows about itself and the cluster at some moment.
@@ -219,10 +224,21 @@ impl<M: StateMachine> Node<M> {
         let (status_tx, status) = watch::channel(Status::default());
         let fatal_rx = fatal.subscribe();
         let policy = SnapshotPolicy { entries: config.snapshot_entries, bytes: config.snapshot_bytes };
-        let monitor = Monitor { raft: raft.clone(), log, policy, status: status_tx, fatal };
+        let stopping = Arc::new(AtomicBool::new(false));
+        let monitor = Monitor { raft: raft.clone(), log, policy, status: status_tx, fatal, stopping: stopping.clone() };
         let monitor = Mutex::new(Some(tokio::spawn(monitor.run())));
-        let inner =
-            Inner { config, raft, reads, snapshots, status, fatal: fatal_rx, applied_below, monitor, log_thread };
+        let inner = Inner {
+            config,
+            raft,
+            reads,
+            snapshots,
+            status,
+            fatal: fatal_rx,
+            applied_below,
+            monitor,
+            log_thread,
+            stopping,
+        };
         Ok(Self { inner: Arc::new(inner) })
     }
 
@@ -308,6 +324,7 @@ impl<M: StateMachine> Node<M> {
     /// Stops at once; what is queued is written. The others find a new leader by themselves. The service answers
     /// UNAVAILABLE from then on.
     pub async fn halt(&self) {
+        self.inner.stopping.store(true, Ordering::Relaxed);
         if let Err(error) = self.inner.raft.shutdown().await {
             tracing::warn!("the consensus core did not end well: {error}");
         }

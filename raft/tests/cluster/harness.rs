@@ -22,7 +22,7 @@ use tonic::{
 };
 
 /// The longest that anything here may take, on a machine that does much else.
-const PATIENCE: Duration = Duration::from_secs(60);
+pub const PATIENCE: Duration = Duration::from_secs(60);
 
 /// What stands for the certificate's name in tests: the sender writes it, the receiver's "TLS layer" reads it.
 pub const TEST_IDENTITY: &str = "test-identity";

@@ -5,7 +5,7 @@ mod harness;
 use std::{collections::BTreeMap, time::Duration};
 
 use harness::{Cluster, eventually};
-use kuorum_raft::{AdminError, ProposeError, Status, ports::Member};
+use kuorum_raft::{AdminError, ProposeError, Status, memory::Fault, ports::Member};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn elects_replicates_and_applies_in_the_same_order_everywhere() {
@@ -221,6 +221,22 @@ async fn a_failing_disk_takes_the_member_out_of_service_and_the_others_go_on() {
         assert!(expected.starts_with(&without) && without.len() >= 5);
     }
     cluster.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_failing_state_machine_takes_the_member_out_of_service() {
+    for fault in [Fault::Error, Fault::Panic] {
+        let cluster = Cluster::start(3).await;
+        let leader = cluster.leader().await;
+        leader.machine.fail_next_apply(fault);
+        let proposal = leader.node().propose("unanswered".into()).await.unwrap();
+        assert!(proposal.await.is_err(), "{fault:?}");
+        let mut fatal = leader.node().fatal();
+        let out = tokio::time::timeout(harness::PATIENCE, fatal.wait_for(Option::is_some));
+        out.await.expect("it leaves service").unwrap();
+        cluster.propose_many("b", 5).await;
+        cluster.stop().await;
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
