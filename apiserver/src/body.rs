@@ -12,6 +12,7 @@ use futures_util::Stream;
 use http_body::{Frame, SizeHint};
 use http_body_util::BodyExt;
 
+use crate::part::Part;
 use crate::status::ApiError;
 
 /// A response body. Errors cannot occur in it: what fails before the first byte is a `Status`, what fails later
@@ -25,6 +26,8 @@ enum Inner {
     Chunks(VecDeque<Bytes>, u64),
     /// Parts that are made when the client is ready for them (a LIST walks its snapshot).
     Pull(Box<dyn Iterator<Item = Bytes> + Send>),
+    /// The same, in parts of many pieces that are not copied.
+    Parts(Box<dyn Iterator<Item = Part> + Send>),
     /// Parts that arrive over time (a watch).
     Stream(Pin<Box<dyn Stream<Item = Bytes> + Send>>),
 }
@@ -48,6 +51,11 @@ impl Body {
     /// Made on demand, one part per poll; parts of some 64 KiB keep framing and TLS cheap.
     pub fn pull(parts: impl Iterator<Item = Bytes> + Send + 'static) -> Self {
         Body(Inner::Pull(Box::new(parts)))
+    }
+
+    /// As [`Body::pull`], for parts of many pieces.
+    pub fn parts(parts: impl Iterator<Item = Part> + Send + 'static) -> Self {
+        Body(Inner::Parts(Box::new(parts)))
     }
 
     pub fn stream(parts: impl Stream<Item = Bytes> + Send + 'static) -> Self {
@@ -82,19 +90,23 @@ impl Body {
                 part
             }
             Inner::Pull(parts) => parts.next(),
+            Inner::Parts(parts) => parts.next().map(Part::into_bytes),
         }
     }
 }
 
 impl http_body::Body for Body {
-    type Data = Bytes;
+    type Data = Part;
     type Error = Infallible;
 
-    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Part>, Infallible>>> {
         if let Inner::Stream(stream) = &mut self.0 {
-            return stream.as_mut().poll_next(cx).map(|next| next.map(|b| Ok(Frame::data(b))));
+            return stream.as_mut().poll_next(cx).map(|next| next.map(|b| Ok(Frame::data(b.into()))));
         }
-        Poll::Ready(self.next_ready().map(|b| Ok(Frame::data(b))))
+        if let Inner::Parts(parts) = &mut self.0 {
+            return Poll::Ready(parts.next().map(|part| Ok(Frame::data(part))));
+        }
+        Poll::Ready(self.next_ready().map(|b| Ok(Frame::data(b.into()))))
     }
 
     fn is_end_stream(&self) -> bool {
@@ -110,7 +122,7 @@ impl http_body::Body for Body {
             Inner::Empty => SizeHint::with_exact(0),
             Inner::Full(b) => SizeHint::with_exact(b.len() as u64),
             Inner::Chunks(_, left) => SizeHint::with_exact(*left),
-            Inner::Pull(_) | Inner::Stream(_) => SizeHint::default(),
+            Inner::Pull(_) | Inner::Parts(_) | Inner::Stream(_) => SizeHint::default(),
         }
     }
 }
@@ -135,6 +147,7 @@ impl Payload {
         };
         let announced = http_body::Body::size_hint(&incoming);
         if announced.lower() > REQUEST_BYTES_MAX as u64 {
+            discard(&mut incoming, REQUEST_BYTES_MAX).await;
             return Err(too_large());
         }
         let mut first: Option<Bytes> = None;
@@ -153,9 +166,25 @@ impl Payload {
                 }
             }
             if all.len().max(first.as_ref().map_or(0, |b| b.len())) > REQUEST_BYTES_MAX {
+                discard(&mut incoming, REQUEST_BYTES_MAX).await;
                 return Err(too_large());
             }
         }
         Ok(first.unwrap_or_else(|| Bytes::from(all)))
+    }
+}
+
+/// Most bytes that are read of a body that is refused, beyond its limit.
+const DISCARD_BYTES_MAX: usize = 1024 * 1024;
+
+/// Reads on for a moment: an HTTP/1.1 client that is still sending when the connection closes does not see the answer.
+/// Bounded in bytes here, and in time by the request's deadline.
+async fn discard(incoming: &mut hyper::body::Incoming, limit: usize) {
+    let mut left = limit + DISCARD_BYTES_MAX;
+    while let Some(Ok(frame)) = incoming.frame().await {
+        left = left.saturating_sub(frame.data_ref().map_or(0, |d| d.len()));
+        if left == 0 {
+            return;
+        }
     }
 }

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use kuorum_schema::time::Timestamp;
 use serde_json::{Value, json};
 
 use crate::app::App;
@@ -15,6 +16,9 @@ use crate::loopback::{Client, Refused};
 
 /// How long to wait before trying again, while the store is away.
 const RETRY_INTERVAL: Duration = Duration::from_millis(500);
+
+/// How long a front-end's Lease speaks for it.
+const LEASE_SECONDS: i64 = 3600;
 
 const NAMESPACES: [&str; 4] = ["default", "kube-system", "kube-public", "kube-node-lease"];
 
@@ -72,7 +76,43 @@ async fn ensure_all(app: &App, client: &Client, port: u16) -> Result<(), Refused
         });
         ensure(client, "/apis/scheduling.k8s.io/v1/priorityclasses", name, &object).await?;
     }
-    ensure_service(app, client, port).await
+    ensure_service(app, client, port).await?;
+    ensure_config_maps(app, client).await?;
+    announce(client, &crate::verbs::create::new_uid()).await
+}
+
+/// What extension servers and the token tracker look for.
+async fn ensure_config_maps(app: &App, client: &Client) -> Result<(), Refused> {
+    let path = "/api/v1/namespaces/kube-system/configmaps";
+    let ca = app.config.client_ca_file.as_ref().and_then(|f| std::fs::read_to_string(f).ok()).unwrap_or_default();
+    let today = crate::verbs::store::now();
+    for (name, key, value) in [
+        ("extension-apiserver-authentication", "client-ca-file", ca.as_str()),
+        ("kube-apiserver-legacy-service-account-token-tracking", "since", today.split('T').next().unwrap_or("")),
+    ] {
+        let object = json!({
+            "apiVersion": "v1", "kind": "ConfigMap",
+            "metadata": {"name": name, "namespace": "kube-system"}, "data": {key: value},
+        });
+        ensure(client, path, name, &object).await?;
+    }
+    Ok(())
+}
+
+/// The Lease by which a front-end is known. One per process; those of processes that are gone expire.
+async fn announce(client: &Client, identity: &str) -> Result<(), Refused> {
+    let lease = json!({
+        "apiVersion": "coordination.k8s.io/v1", "kind": "Lease",
+        "metadata": {
+            "generateName": "apiserver-", "namespace": "kube-system",
+            "labels": {"apiserver.kubernetes.io/identity": "kube-apiserver"},
+        },
+        "spec": {
+            "holderIdentity": identity, "leaseDurationSeconds": LEASE_SECONDS,
+            "renewTime": Timestamp { seconds: crate::tls::unix_now(), nanos: 0 }.to_rfc3339_micro(),
+        },
+    });
+    client.post("/apis/coordination.k8s.io/v1/namespaces/kube-system/leases", &lease).await.map(drop)
 }
 
 /// The `kubernetes` Service has the first address of the range; its endpoints are the front-ends.
@@ -168,7 +208,7 @@ pub fn advertised(app: &App) -> IpAddr {
     if let Some(address) = app.config.advertise_address {
         return address;
     }
-    if !app.config.bind_address.is_unspecified() {
+    if !app.config.bind_address.is_unspecified() && !app.config.bind_address.is_loopback() {
         return app.config.bind_address;
     }
     // The address of the interface with the default route. No packet is sent: UDP's connect only picks a route.

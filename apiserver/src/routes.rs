@@ -36,7 +36,7 @@ pub struct Request<'a> {
 
 /// Answers an admitted request.
 pub async fn route(request: Request<'_>, payload: Payload) -> Result<Response, ApiError> {
-    if request.info.is_resource { resource(request, payload).await } else { document(request).await }
+    if request.info.is_resource { resource(request, payload).await } else { Box::pin(document(request)).await }
 }
 
 /// Everything that is not a resource.
@@ -87,14 +87,25 @@ async fn resource(request: Request<'_>, payload: Payload) -> Result<Response, Ap
         return Err(ApiError::no_such_path());
     }
     let target = find(&kind, info)?;
+    let allowed = verb_of(method, info).filter(|v| target.allows(v));
     if let Some((.., text)) = DEPRECATED.iter().find(|(g, v, k, _)| (*g, *v, *k) == (kind.row.group, kind.row.version, kind.row.kind)) {
-        warnings.add(*text);
+        if allowed.is_some() || info.verb == "watch" {
+            warnings.add(*text);
+        }
     }
-    let verb = verb_of(method, info).filter(|v| target.allows(v)).ok_or_else(ApiError::method_not_allowed)?;
+    let verb = match allowed {
+        Some(verb) => verb,
+        None if info.verb == "watch" && kind.row.verbs.contains(&"list") => {
+            let text = format!("watch is not supported on resources of kind {:?}", kind.row.plural);
+            return Err(ApiError::new(StatusCode::METHOD_NOT_ALLOWED, "MethodNotAllowed", text)
+                .about(kind.row.group, kind.row.plural, ""));
+        }
+        None => return Err(ApiError::method_not_allowed()),
+    };
     let reading_collection = info.name.is_empty() && *method == Method::GET;
     let (produces, views) = match target {
         Target::Subresource(s) if s.role == SubresourceRole::Connect => {
-            return verbs::connect::respond(&request, &kind).await;
+            return Box::pin(verbs::connect::respond(&request, &kind)).await;
         }
         Target::Collection(_) if reading_collection => (PRODUCES_LIST, Views::All),
         _ if !kind.row.verbs.contains(&"get") => (PRODUCES, Views::NoTable),
@@ -108,17 +119,21 @@ async fn resource(request: Request<'_>, payload: Payload) -> Result<Response, Ap
         return Err(ApiError::bad_request(format!("Name parameter invalid: {0:?}: may not be '{0}'", info.name)));
     }
     if let Target::Subresource(subresource) = target {
-        return verbs::subresource::handle(&call, subresource, verb, payload).await;
+        return Box::pin(verbs::subresource::handle(&call, subresource, verb, payload)).await;
+    }
+    // Boxed, all but the smallest: a request's future is as large as its largest branch, and is moved several times.
+    if kind.row.kind == "ComponentStatus" {
+        return verbs::component_status::respond(&call, verb);
     }
     match verb {
         "get" => verbs::get::get(&call).await,
-        "list" => verbs::list::list(&call).await,
-        "watch" => verbs::watch::watch(&call).await,
-        "create" => verbs::create::create(&call, payload).await,
-        "update" => verbs::update::update(&call, payload).await,
-        "patch" => verbs::patch::patch(&call, payload).await,
-        "delete" => verbs::delete::delete(&call, payload).await,
-        "deletecollection" => verbs::delete_collection::delete_collection(&call, payload).await,
+        "list" => Box::pin(verbs::list::list(&call)).await,
+        "watch" => Box::pin(verbs::watch::watch(&call)).await,
+        "create" => Box::pin(verbs::create::create(&call, payload)).await,
+        "update" => Box::pin(verbs::update::update(&call, payload)).await,
+        "patch" => Box::pin(verbs::patch::patch(&call, payload)).await,
+        "delete" => Box::pin(verbs::delete::delete(&call, payload)).await,
+        "deletecollection" => Box::pin(verbs::delete_collection::delete_collection(&call, payload)).await,
         _ => Err(ApiError::method_not_allowed()),
     }
 }

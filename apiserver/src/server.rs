@@ -22,6 +22,7 @@ use crate::app::{App, AppError};
 use crate::auth::tokens::{TokenFileError, Tokens};
 use crate::auth::{Authenticator, Peer};
 use crate::body::Payload;
+use crate::coalesce::coalesce;
 use crate::config::{Config, ConfigError};
 use crate::controllers::{self, Selection};
 use crate::layers::stack;
@@ -228,13 +229,14 @@ async fn speak_http2(
         let (app, peer) = (app.clone(), peer.clone());
         async move { Ok::<_, std::convert::Infallible>(stack::handle(&app, &peer, request.map(Payload::Incoming)).await) }
     });
+    let (stream, flusher) = coalesce(stream);
     let connection = builder.serve_connection(TokioIo::new(stream), service);
     tokio::pin!(connection);
     tokio::select! {
-        outcome = connection.as_mut() => return outcome,
+        outcome = flusher.around(connection.as_mut()) => return outcome,
         () = close.cancelled() => connection.as_mut().graceful_shutdown(),
     }
-    connection.await
+    flusher.around(connection.as_mut()).await
 }
 
 async fn speak_http1(
@@ -249,13 +251,14 @@ async fn speak_http1(
         let (app, peer) = (app.clone(), peer.clone());
         async move { Ok::<_, std::convert::Infallible>(stack::handle(&app, &peer, request.map(Payload::Incoming)).await) }
     });
+    let (stream, flusher) = coalesce(stream);
     let connection = builder.serve_connection(TokioIo::new(stream), service);
     tokio::pin!(connection);
     tokio::select! {
-        outcome = connection.as_mut() => return outcome,
+        outcome = flusher.around(connection.as_mut()) => return outcome,
         () = close.cancelled() => connection.as_mut().graceful_shutdown(),
     }
-    connection.await
+    flusher.around(connection.as_mut()).await
 }
 
 /// Where the store is and how to prove who this is.

@@ -204,7 +204,7 @@ impl ApiError {
         let mut texts: Vec<String> = Vec::with_capacity(errors.len());
         for e in errors {
             // An aggregate prints equal complaints once.
-            let text = e.full();
+            let text = format!("{}: {}", path(e), e.message);
             if !texts.contains(&text) {
                 texts.push(text);
             }
@@ -220,7 +220,7 @@ impl ApiError {
         )
         .about(group, kind, name);
         for e in errors {
-            error = error.cause(e.kind.reason(), e.message.clone(), &e.field);
+            error = error.cause(e.kind.reason(), e.message.clone(), path(e));
         }
         error
     }
@@ -282,7 +282,7 @@ impl ApiError {
         Self::new(
             StatusCode::GATEWAY_TIMEOUT,
             "Timeout",
-            format!("Too large resource version: {requested}, current: {current}"),
+            format!("Timeout: Too large resource version: {requested}, current: {current}"),
         )
         .cause("ResourceVersionTooLarge", "Too large resource version", "")
         .retry_after(1)
@@ -309,6 +309,11 @@ impl fmt::Display for ApiError {
 }
 
 impl std::error::Error for ApiError {}
+
+/// Where a complaint is about the object as a whole, its path prints as an empty list in Go.
+fn path(error: &FieldError) -> &str {
+    if error.field.is_empty() { "[]" } else { &error.field }
+}
 
 /// `deployments.apps`, or `pods` in the core group.
 pub fn qualified(resource: &str, group: &str) -> String {

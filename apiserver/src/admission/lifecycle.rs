@@ -9,7 +9,7 @@ use kuorum_cache::Object;
 use kuorum_kinds::row::Scope;
 use serde_json::Value;
 
-use super::{Attributes, Operation, Plugin, Verdict};
+use super::{Attributes, Operation, Plugin, Verdict, refuse};
 use crate::app::Call;
 use crate::status::ApiError;
 use crate::verbs::store;
@@ -48,10 +48,7 @@ impl Plugin for NamespaceLifecycle {
             && row.group.is_empty()
             && row.kind == "Namespace"
             && IMMORTAL.contains(&attributes.name);
-        immortal.then(|| {
-            let error = ApiError::forbidden("", "namespaces", attributes.name, "this namespace may not be deleted");
-            Box::pin(std::future::ready(Err(error))) as Verdict<'a>
-        })
+        immortal.then(|| refuse(attributes.forbidden("this namespace may not be deleted")))
     }
 }
 

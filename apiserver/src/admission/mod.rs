@@ -3,6 +3,9 @@
 //! Mutating plugins run after decoding and defaulting, validating ones on the object as it would be written.
 
 pub mod lifecycle;
+pub mod priority;
+pub mod storage;
+pub mod tolerations;
 
 use std::future::Future;
 use std::pin::Pin;
@@ -48,6 +51,16 @@ impl<'a> Attributes<'a> {
         }
     }
 
+    /// Whether the object is of this kind.
+    pub fn is(&self, group: &str, kind: &str) -> bool {
+        self.kind.row.group == group && self.kind.row.kind == kind
+    }
+
+    /// The refusal of a plugin: `pods "x" is forbidden: <why>`.
+    pub fn forbidden(&self, why: impl std::fmt::Display) -> ApiError {
+        ApiError::forbidden(self.kind.row.group, self.kind.row.plural, self.name, why)
+    }
+
     /// For an object that the path does not name.
     pub fn named(self, name: &'a str) -> Self {
         Attributes { name, ..self }
@@ -56,6 +69,11 @@ impl<'a> Attributes<'a> {
 
 /// A plugin's answer, which may have to wait (webhooks).
 pub type Verdict<'a> = Pin<Box<dyn Future<Output = Result<(), ApiError>> + Send + 'a>>;
+
+/// A refusal that needs no waiting.
+pub fn refuse<'a>(error: ApiError) -> Verdict<'a> {
+    Box::pin(std::future::ready(Err(error)))
+}
 
 /// One admission plugin.
 pub trait Plugin: Send + Sync {
@@ -85,7 +103,15 @@ pub trait Plugin: Send + Sync {
 
 /// The plugins that exist, in order. This is the one list.
 fn all() -> Vec<Box<dyn Plugin>> {
-    vec![Box::new(lifecycle::NamespaceLifecycle)]
+    vec![
+        Box::new(lifecycle::NamespaceLifecycle),
+        Box::new(tolerations::TaintNodesByCondition),
+        Box::new(priority::Priority),
+        Box::new(tolerations::DefaultTolerationSeconds),
+        Box::new(storage::DefaultStorageClass),
+        Box::new(storage::StorageObjectInUseProtection),
+        Box::new(storage::DefaultIngressClass),
+    ]
 }
 
 /// Names of kube-apiserver 1.36 that are accepted although the plugin comes later, so that its flags work as they are.

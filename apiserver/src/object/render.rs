@@ -96,6 +96,11 @@ impl Renderer {
         Cow::Owned(out)
     }
 
+    /// Where the stored JSON goes on behind `{` as an item of a list, if it can be sent as it is.
+    pub fn verbatim_item(&self, object: &Object) -> Option<usize> {
+        (self.is_verbatim() && object.json().starts_with(&self.type_meta)).then_some(self.type_meta.len())
+    }
+
     /// Appends the object as an item of a list (a row, for a Table).
     pub fn item(&self, object: &Object, now_unix: i64, out: &mut Vec<u8>) {
         let json = self.json(object);

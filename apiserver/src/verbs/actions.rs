@@ -121,8 +121,33 @@ pub async fn evict(call: &Call<'_>, payload: Payload) -> Result<Response, ApiErr
     if needs_budget(&pod.value) {
         charge(call, &pod, &delete_options).await?;
     }
+    if !delete_options.dry_run && needs_budget(&pod.value) {
+        mark_disrupted(call).await?;
+    }
     delete::remove(&objects, call.info.name, &delete_options).await?;
     Ok(reply::success(call, StatusCode::CREATED))
+}
+
+/// The pod says why it goes.
+async fn mark_disrupted(call: &Call<'_>) -> Result<(), ApiError> {
+    let options = WriteOptions::default();
+    let change = Change { options: &options, subresource: "status", may_create: false, uid: "" };
+    guaranteed_update(call, &change, &mut |current| {
+        let Some(current) = current else { return Err(ApiError::no_such_path()) };
+        let mut pod = current.value.clone();
+        if let Some(status) = json::child(&mut pod, "status") {
+            let mut conditions: Vec<Value> = json::items(status, "conditions").to_vec();
+            conditions.retain(|c| json::text(c, "type") != "DisruptionTarget");
+            conditions.push(json!({
+                "type": "DisruptionTarget", "status": "True", "reason": "EvictionByEvictionAPI",
+                "message": "Eviction API: evicting", "lastProbeTime": null, "lastTransitionTime": now(),
+            }));
+            json::set(status, "conditions", conditions);
+        }
+        Ok(pod)
+    })
+    .await
+    .map(drop)
 }
 
 /// A pod that is finished, not started or going already disrupts nothing.
@@ -209,9 +234,6 @@ fn charged(budget: &Value, pod: &str) -> Result<Value, ApiError> {
     }
     let allowed = json::int(budget, "status.disruptionsAllowed").unwrap_or(0);
     if allowed <= 0 {
-        let (healthy, desired) =
-            (json::int(budget, "status.currentHealthy"), json::int(budget, "status.desiredHealthy"));
-        let _ = (healthy, desired);
         return refuse(format!("The disruption budget {name} does not allow evicting pods currently"), false);
     }
     let mut charged = budget.clone();

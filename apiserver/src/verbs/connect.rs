@@ -28,11 +28,18 @@ pub async fn respond(request: &Request<'_>, kind: &Arc<Kind>) -> Result<Response
         Accept::routable(&request.parts.headers, &produces)?;
         Accept::negotiate(&request.parts.headers, None, Views::All)?;
     }
+    if info.subresource == "log" {
+        let errors = log_option_errors(request.query)?;
+        if !errors.is_empty() {
+            return Err(ApiError::invalid("", "PodLogOptions", info.name, &errors));
+        }
+    }
+    let name = if info.subresource == "proxy" { proxied_name(kind, info.name)? } else { info.name };
     let resource = request.app.resource(kind)?;
     super::store::fence(request.app, request.deadline).await?;
     let object = resource
-        .get(info.namespace, info.name)
-        .ok_or_else(|| ApiError::not_found(kind.row.group, kind.row.plural, info.name))?;
+        .get(info.namespace, name)
+        .ok_or_else(|| ApiError::not_found(kind.row.group, kind.row.plural, name))?;
     let object: Value = serde_json::from_slice(object.json()).unwrap_or_default();
     match (kind.row.plural, info.subresource) {
         ("pods", "log") => log(request, &object),
@@ -42,19 +49,34 @@ pub async fn respond(request: &Request<'_>, kind: &Arc<Kind>) -> Result<Response
         }
         ("pods", "portforward") => Err(host(request, &object)),
         ("pods", "proxy") if !json::is_set(&object, "status.podIP") => Err(ApiError::bad_request("address not allowed")),
-        ("services", "proxy") => Err(ApiError::unavailable(
-            format!("no endpoints available for service {:?}", info.name),
-            0,
-        )),
+        // Without endpoints the real server says that the service is not there.
+        ("services", "proxy") if !has_endpoints(request, name) => Err(ApiError::not_found("", "services", name)),
+        ("nodes", "proxy") if json::items(&object, "status.addresses").is_empty() => {
+            Err(ApiError::plain_500("no preferred addresses found; known addresses: []"))
+        }
         _ => Err(unreachable_kubelet()),
     }
 }
 
-fn log(request: &Request<'_>, pod: &Value) -> Result<Response, ApiError> {
-    let errors = log_option_errors(request.query)?;
-    if !errors.is_empty() {
-        return Err(ApiError::invalid("", "PodLogOptions", request.info.name, &errors));
+/// The name in `[scheme:]name[:port]`, as proxies are addressed.
+fn proxied_name<'a>(kind: &Kind, text: &'a str) -> Result<&'a str, ApiError> {
+    let parts: Vec<&str> = text.split(':').collect();
+    let name = match parts.as_slice() {
+        [name] | [name, _] | ["" | "http" | "https", name, _] => *name,
+        _ => "",
+    };
+    if name.is_empty() {
+        return Err(ApiError::bad_request(format!("invalid {} request {text:?}", kind.row.singular)));
     }
+    Ok(name)
+}
+
+fn has_endpoints(request: &Request<'_>, service: &str) -> bool {
+    let slices = request.app.resource_named("", "v1", "endpoints");
+    slices.is_ok_and(|(_, endpoints)| endpoints.get(request.info.namespace, service).is_some())
+}
+
+fn log(request: &Request<'_>, pod: &Value) -> Result<Response, ApiError> {
     container(request, pod)?;
     if json::text(pod, "spec.nodeName").is_empty() {
         let mut response = Response::new(Body::empty());

@@ -3,6 +3,7 @@
 //! argument.
 
 pub mod actions;
+pub mod component_status;
 pub mod connect;
 pub mod create;
 pub mod decode;

@@ -16,6 +16,7 @@ use crate::status::ApiError;
 
 /// Fills in the status of a review and answers it.
 pub fn answer(call: &Call<'_>, mut review: Value) -> Result<Response, ApiError> {
+    prepare(call, &mut review)?;
     let status = match call.kind.row.kind {
         "SelfSubjectReview" => json!({"userInfo": user_info(call.user)}),
         "TokenReview" => token_review(call, &review)?,
@@ -25,6 +26,9 @@ pub fn answer(call: &Call<'_>, mut review: Value) -> Result<Response, ApiError> 
             access(call, &user, json::get(&review, "spec"))?
         }
         // Rules come with RBAC; an incomplete answer says that it is one.
+        "SelfSubjectRulesReview" if json::text(&review, "spec.namespace").is_empty() => {
+            return Err(ApiError::bad_request("no namespace on request"));
+        }
         "SelfSubjectRulesReview" => json!({
             "resourceRules": [], "nonResourceRules": [], "incomplete": true,
             "evaluationError": "no authorizer of this server lists rules",
@@ -35,6 +39,52 @@ pub fn answer(call: &Call<'_>, mut review: Value) -> Result<Response, ApiError> 
     let mut out = Vec::with_capacity(512);
     codec::encode(&review, &call.kind.schema, &mut out);
     reply::object(call, StatusCode::CREATED, Bytes::from(out))
+}
+
+/// Metadata of a review: none but what the kind asks for.
+fn prepare(call: &Call<'_>, review: &mut Value) -> Result<(), ApiError> {
+    if call.kind.row.group == "authorization.k8s.io" {
+        let mut given = json::get(review, "metadata").clone();
+        json::remove(&mut given, "managedFields");
+        let local = call.kind.row.kind == "LocalSubjectAccessReview";
+        if local {
+            json::remove(&mut given, "namespace");
+        }
+        if given.as_object().is_some_and(|m| !m.is_empty()) {
+            return Err(invalid(call, FieldError::invalid("metadata", &given, "must be empty")));
+        }
+        if local {
+            if let Some(meta) = json::child(review, "metadata") {
+                json::set(meta, "namespace", call.info.namespace);
+            }
+            let wanted = json::text(review, "spec.resourceAttributes.namespace");
+            if wanted != call.info.namespace {
+                let field = "spec.resourceAttributes.namespace";
+                return Err(invalid(call, FieldError::invalid(field, &wanted.into(), "must match metadata.namespace")));
+            }
+        }
+        return Ok(());
+    }
+    // The others ignore what was sent.
+    json::set(review, "metadata", json!({}));
+    if call.kind.row.kind == "SelfSubjectReview" {
+        if let Some(meta) = json::child(review, "metadata") {
+            json::set(meta, "creationTimestamp", super::store::now());
+        }
+    }
+    Ok(())
+}
+
+/// 422 about a review, whose kind the real server leaves out.
+fn invalid(call: &Call<'_>, error: FieldError) -> ApiError {
+    ApiError::invalid(call.kind.row.group, "", "", &[error])
+}
+
+/// The audiences of this API.
+fn audiences(call: &Call<'_>) -> Vec<String> {
+    let config = &call.app.config;
+    let own = if config.api_audiences.is_empty() { &config.service_account_issuer } else { &config.api_audiences };
+    own.clone()
 }
 
 fn user_info(user: &User) -> Value {
@@ -50,8 +100,13 @@ fn token_review(call: &Call<'_>, review: &Value) -> Result<Value, ApiError> {
     if token.is_empty() {
         return Err(ApiError::bad_request("token is required for TokenReview in authentication"));
     }
-    Ok(match call.app.authenticator.token_user(token) {
-        Some(user) => json!({"authenticated": true, "user": user_info(&user)}),
+    let mut audiences = audiences(call);
+    let wanted = json::items(review, "spec.audiences");
+    if !wanted.is_empty() {
+        audiences.retain(|a| wanted.iter().any(|w| w == a));
+    }
+    Ok(match call.app.authenticator.token_user(token).filter(|_| !audiences.is_empty()) {
+        Some(user) => json!({"authenticated": true, "user": user_info(&user), "audiences": audiences}),
         None => json!({"user": {}, "error": "invalid bearer token"}),
     })
 }
@@ -61,8 +116,8 @@ fn subject(call: &Call<'_>, spec: &Value) -> Result<User, ApiError> {
         json::items(spec, "groups").iter().filter_map(|g| g.as_str().map(str::to_owned)).collect();
     let name = json::text(spec, "user").to_owned();
     if name.is_empty() && groups.is_empty() {
-        let error = FieldError::invalid("spec.user", &"".into(), "at least one of user or group must be specified");
-        return Err(ApiError::invalid(call.kind.row.group, "", "", &[error]));
+        let detail = "at least one of user or group must be specified";
+        return Err(invalid(call, FieldError::invalid("spec.user", &"".into(), detail)));
     }
     Ok(User { name, uid: json::text(spec, "uid").to_owned(), groups })
 }
@@ -78,8 +133,21 @@ fn access(call: &Call<'_>, user: &User, spec: &Value) -> Result<Value, ApiError>
             "cannot be specified in combination with resourceAttributes"
         };
         let field = if resource.is_null() { "spec.resourceAttributes" } else { "spec.nonResourceAttributes" };
-        let error = FieldError::invalid(field, other, detail);
-        return Err(ApiError::invalid(call.kind.row.group, "", "", &[error]));
+        // Printed under the names of the Go struct.
+        let shown = if other.is_null() {
+            Value::Null
+        } else {
+            json!({"Path": json::text(other, "path"), "Verb": json::text(other, "verb")})
+        };
+        return Err(invalid(call, FieldError::invalid(field, &shown, detail)));
+    }
+    for selector in ["fieldSelector", "labelSelector"] {
+        let given = json::get(resource, selector);
+        if json::is_set(given, "rawSelector") && json::is_set(given, "requirements") {
+            let field = format!("spec.resourceAttributes.{selector}.rawSelector");
+            let detail = "may not specified at the same time as requirements";
+            return Err(invalid(call, FieldError::invalid(field, json::get(given, "rawSelector"), detail)));
+        }
     }
     // Verbs are compared as static texts elsewhere; an unknown one is nobody's.
     let verb = known_verb(json::text(if resource.is_null() { other } else { resource }, "verb"));

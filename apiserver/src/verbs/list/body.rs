@@ -1,5 +1,5 @@
-//! The body of a list: a header, the items' bytes, a trailer. Made while it is sent: no item is copied before its
-//! turn, and a client that reads slowly holds a snapshot and one chunk.
+//! The body of a list: a header, the items' bytes, a trailer. Made while it is sent: large items are not copied, and
+//! a client that reads slowly holds a snapshot and a few parts.
 
 use std::sync::Arc;
 
@@ -11,10 +11,10 @@ use super::super::selection::Selection;
 use crate::body::Body;
 use crate::object::render::Renderer;
 use crate::object::table;
+use crate::part::{Part, PartBuilder};
 use crate::request::negotiate::View;
 
-/// A chunk of a long list. Fewer, larger chunks cost less framing; the copy into a chunk is cheaper than a frame per
-/// item.
+/// A part of a long list, one body frame: large enough that framing costs little.
 const CHUNK_BYTES: usize = 64 << 10;
 /// A list up to this size is one piece with a Content-Length.
 const WHOLE_BYTES_MAX: usize = 128 << 10;
@@ -39,7 +39,7 @@ pub enum Items {
 }
 
 impl Items {
-    fn next(&mut self, visit: impl FnOnce(&Object)) -> bool {
+    fn next(&mut self, visit: impl FnOnce(&Arc<Object>)) -> bool {
         match self {
             Items::Walk(walk, selection) => loop {
                 match walk.next_object() {
@@ -86,61 +86,60 @@ impl ListEncoder {
 
     /// The whole list as compact JSON, without a final newline.
     pub fn whole(mut self) -> Vec<u8> {
-        let mut out = Vec::with_capacity(CHUNK_BYTES);
+        let mut out = PartBuilder::default();
         self.fill(&mut out, usize::MAX);
-        out
+        out.finish().into_bytes().into()
     }
 
     /// A body in JSON with a final newline: in one piece where it is small.
     pub fn into_body(mut self) -> Body {
-        let mut first = Vec::with_capacity(4 << 10);
-        self.fill(&mut first, WHOLE_BYTES_MAX);
+        let first = self.next_part(WHOLE_BYTES_MAX);
         if self.state == State::Done {
-            first.push(b'\n');
-            return Body::full(first);
+            return Body::full(first.map_or_else(Bytes::new, Part::into_bytes));
         }
-        let mut first = Some(Bytes::from(first));
-        let mut ended = false;
-        Body::pull(std::iter::from_fn(move || {
-            if let Some(first) = first.take() {
-                return Some(first);
-            }
-            if ended {
-                return None;
-            }
-            let mut out = Vec::with_capacity(CHUNK_BYTES + (CHUNK_BYTES >> 3));
-            self.fill(&mut out, CHUNK_BYTES);
-            if self.state == State::Done {
-                out.push(b'\n');
-                ended = true;
-            }
-            Some(Bytes::from(out))
-        }))
+        let mut first = first;
+        Body::parts(std::iter::from_fn(move || first.take().or_else(|| self.next_part(CHUNK_BYTES))))
+    }
+
+    /// The next `limit` bytes or a little more; `None` at the end.
+    fn next_part(&mut self, limit: usize) -> Option<Part> {
+        if self.state == State::Done {
+            return None;
+        }
+        let mut out = PartBuilder::default();
+        self.fill(&mut out, limit);
+        if self.state == State::Done {
+            out.copied().push(b'\n');
+        }
+        Some(out.finish())
     }
 
     /// Appends items until there are `limit` bytes, or to the end.
-    fn fill(&mut self, out: &mut Vec<u8>, limit: usize) {
+    fn fill(&mut self, out: &mut PartBuilder, limit: usize) {
         if self.state == State::Begin {
-            self.header(out);
+            self.header(out.copied());
             self.state = State::First;
         }
         while self.state != State::Done && out.len() < limit {
             let first = self.state == State::First;
             let (renderer, now_unix) = (&self.renderer, self.now_unix);
             let found = self.items.next(|object| {
+                if let Some(start) = renderer.verbatim_item(object) {
+                    return out.object(if first { b"{" } else { b",{" }, object, start);
+                }
                 let separator: &[u8] = match (first, renderer.view()) {
                     (false, _) => b",",
                     // An empty list of metadata is null, as a Go slice that was never made.
                     (true, View::PartialObjectMetadata | View::PartialObjectMetadataList) => b"[",
                     (true, _) => b"",
                 };
-                out.extend_from_slice(separator);
-                renderer.item(object, now_unix, out);
+                out.copied().extend_from_slice(separator);
+                renderer.item(object, now_unix, out.copied());
             });
             self.state = match (found, first) {
                 (true, _) => State::Later,
                 (false, first) => {
-                    self.trailer(first, out);
+                    self.trailer(first, out.copied());
                     State::Done
                 }
             };
