@@ -123,8 +123,10 @@ impl Registry {
 
     /// The kind in whose version objects of `kind` are stored: itself, or its sibling.
     pub fn storage_of<'a>(&'a self, kind: &'a Arc<Kind>) -> &'a Arc<Kind> {
-        let (group, version, name) = kind.row.storage_kind();
-        self.kind(group, version, name).unwrap_or(kind)
+        match kind.row.storage {
+            None => kind,
+            Some((group, version, name)) => self.kind(group, version, name).unwrap_or(kind),
+        }
     }
 
     /// The kinds of one group version, by plural.
