@@ -102,6 +102,13 @@ impl FieldError {
         Self::plain(ErrorKind::NotSupported, field, &format!("Unsupported value: {}", show(value)), &detail)
     }
 
+    /// As [`FieldError::not_supported`], for a value that is shown in a form of its own.
+    pub fn not_supported_shown(field: impl Into<String>, shown: &str, supported: &[&str]) -> Self {
+        let list: Vec<String> = supported.iter().map(|s| format!("{s:?}")).collect();
+        let detail = format!("supported values: {}", list.join(", "));
+        Self::plain(ErrorKind::NotSupported, field, &format!("Unsupported value: {shown}"), &detail)
+    }
+
     pub fn too_long(field: impl Into<String>, max_bytes: usize) -> Self {
         Self::plain(ErrorKind::TooLong, field, "Too long", &format!("may not be more than {max_bytes} bytes"))
     }

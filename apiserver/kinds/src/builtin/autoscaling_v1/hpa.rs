@@ -11,6 +11,10 @@ pub const HOOKS: Hooks = Hooks {
     default: Some(default),
     from_storage: Some(from_v2),
     to_storage: Some(to_v2),
+    validate_create: Some(|hpa, _| validate_stored(hpa)),
+    validate_update: Some(
+        |new, _, context| if context.subresource.is_empty() { validate_stored(new) } else { Vec::new() },
+    ),
     table: Some(TABLE),
     ..Hooks::NONE
 };
@@ -20,6 +24,13 @@ const TABLE: TablePrinter = TablePrinter::new(v2::COLUMNS, |hpa, now| {
     to_v2(&mut stored);
     v2::cells(&stored, now)
 });
+
+/// The rules are those of the stored form, which names its fields in complaints too.
+fn validate_stored(hpa: &Value) -> crate::field::Errors {
+    let mut stored = hpa.clone();
+    to_v2(&mut stored);
+    crate::builtin::autoscaling_v2::validate::autoscaler(&stored)
+}
 
 fn default(hpa: &mut Value) {
     if let Some(spec) = child(hpa, "spec") {

@@ -2,11 +2,20 @@
 
 use serde_json::{Value, json};
 
+use super::validate;
 use crate::hooks::{Column, Hooks, TablePrinter};
 use crate::table::{self, AGE, NAME};
 use crate::value::{child, existing, get, int, is_set, items, set_default, set_default_if_empty, text};
 
-pub const HOOKS: Hooks = Hooks { default: Some(default), table: Some(TABLE), ..Hooks::NONE };
+pub const HOOKS: Hooks = Hooks {
+    default: Some(default),
+    validate_create: Some(|hpa, _| validate::autoscaler(hpa)),
+    validate_update: Some(
+        |new, _, context| if context.subresource.is_empty() { validate::autoscaler(new) } else { Vec::new() },
+    ),
+    table: Some(TABLE),
+    ..Hooks::NONE
+};
 
 /// Target utilization of the CPU in percent, where an autoscaler names no metric.
 const CPU_PERCENT: i64 = 80;
@@ -102,14 +111,13 @@ pub fn default(hpa: &mut Value) {
         if let Some(up) = child(behavior, "scaleUp") {
             set_default(up, "selectPolicy", "Max");
             set_default(up, "stabilizationWindowSeconds", 0);
-            set_default_if_empty(up, "policies", || {
-                json!([{"type": "Pods", "value": 4, "periodSeconds": 15},
-                       {"type": "Percent", "value": 100, "periodSeconds": 15}])
-            });
+            let policies = json!([{"type": "Pods", "value": 4, "periodSeconds": 15},
+                                  {"type": "Percent", "value": 100, "periodSeconds": 15}]);
+            set_default(up, "policies", policies);
         }
         if let Some(down) = child(behavior, "scaleDown") {
             set_default(down, "selectPolicy", "Max");
-            set_default_if_empty(down, "policies", || json!([{"type": "Percent", "value": 100, "periodSeconds": 15}]));
+            set_default(down, "policies", json!([{"type": "Percent", "value": 100, "periodSeconds": 15}]));
         }
     }
 }

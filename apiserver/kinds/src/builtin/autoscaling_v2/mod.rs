@@ -1,6 +1,7 @@
 //! The rows of autoscaling/v2.
 
 pub mod hpa;
+pub mod validate;
 
 use crate::row::{KindRow, Subresource};
 

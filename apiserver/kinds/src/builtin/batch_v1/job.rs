@@ -166,29 +166,12 @@ fn same_labels(job: &Value) -> bool {
 
 fn validate_create(job: &Value, _: &Context) -> Errors {
     let mut errors = Errors::new();
-    template_label_lengths(job, &mut errors);
     validate::job_spec(get(job, "spec"), &Path::new("spec"), &mut errors);
     // The selector comes first where it is wrong.
     let mut first = Errors::new();
     validate::job_selector(job, &mut first);
     first.append(&mut errors);
     first
-}
-
-/// The generated labels hold the name, which may be too long for one.
-fn template_label_lengths(job: &Value, errors: &mut Errors) {
-    if !flag(job, "spec.manualSelector") {
-        let labels = get(job, "spec.template.metadata.labels");
-        for label in NAME_LABELS {
-            let name = labels.get(label).and_then(Value::as_str).unwrap_or("");
-            crate::rules::invalid_each(
-                Path::new("spec.template.labels"),
-                name,
-                kuorum_schema::names::label_value(name),
-                errors,
-            );
-        }
-    }
 }
 
 fn validate_update(new: &Value, old: &Value, context: &Context) -> Errors {

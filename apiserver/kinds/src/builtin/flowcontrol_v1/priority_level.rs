@@ -2,12 +2,21 @@
 
 use serde_json::Value;
 
+use crate::field::{Errors, FieldError};
 use crate::hooks::{Context, Hooks, TablePrinter};
+use crate::path::Path;
+use crate::rules::one_of;
 use crate::table::{self, AGE, NAME};
-use crate::value::{child, existing, get, set_default, set_default_int, text};
+use crate::value::{child, existing, get, int, set_default, set_default_int, text};
 
-pub const HOOKS: Hooks =
-    Hooks { default: Some(default), prepare_update: Some(prepare_update), table: Some(TABLE), ..Hooks::NONE };
+pub const HOOKS: Hooks = Hooks {
+    default: Some(default),
+    prepare_update: Some(prepare_update),
+    validate_create: Some(|level, _| validate(level)),
+    validate_update: Some(|new, _, context| if context.subresource.is_empty() { validate(new) } else { Errors::new() }),
+    table: Some(TABLE),
+    ..Hooks::NONE
+};
 
 const QUEUING: &str = "io.k8s.api.flowcontrol.v1.QueuingConfiguration";
 
@@ -63,5 +72,93 @@ fn default(level: &mut Value) {
 fn prepare_update(new: &mut Value, old: &Value, context: &Context) {
     if context.subresource == "status" {
         crate::metadata::keep_for_status(new, old);
+    }
+}
+
+fn validate(level: &Value) -> Errors {
+    let mut errors = Errors::new();
+    let spec = get(level, "spec");
+    let path = Path::new("spec");
+    let kind = text(spec, "type");
+    if (text(level, "metadata.name") == "exempt") != (kind == "Exempt") {
+        let detail = "must be 'Exempt' if and only if `name` is 'exempt'";
+        if matches!(kind, "Exempt" | "Limited") {
+            errors.push(FieldError::invalid(path.child("type"), &kind.into(), detail));
+        }
+    }
+    let limited = get(spec, "limited");
+    match kind {
+        "Exempt" => {
+            if limited.is_object() {
+                let detail = "must be nil if the type is not Limited";
+                errors.push(FieldError::forbidden(path.child("limited"), detail));
+            }
+        }
+        "Limited" => {
+            if get(spec, "exempt").is_object() {
+                errors.push(FieldError::forbidden(path.child("exempt"), "must be nil if the type is Limited"));
+            }
+            if limited.is_object() {
+                limits(limited, &path.child("limited"), &mut errors);
+            } else {
+                let detail = "must not be empty when type is Limited";
+                errors.push(FieldError::required(path.child("limited"), detail));
+            }
+        }
+        _ => one_of(spec, "type", &["Exempt", "Limited"], &path, &mut errors),
+    }
+    errors
+}
+
+fn limits(limited: &Value, path: &Path, errors: &mut Errors) {
+    let shares = int(limited, "nominalConcurrencyShares").unwrap_or(0);
+    if shares < 0 {
+        let detail = "must be a non-negative integer";
+        errors.push(FieldError::invalid(path.child("nominalConcurrencyShares"), &shares.into(), detail));
+    }
+    response(get(limited, "limitResponse"), &path.child("limitResponse"), errors);
+    if let Some(percent) = int(limited, "lendablePercent")
+        && !(0..=100).contains(&percent)
+    {
+        let detail = "must be between 0 and 100, inclusive";
+        errors.push(FieldError::invalid(path.child("lendablePercent"), &percent.into(), detail));
+    }
+    if let Some(percent) = int(limited, "borrowingLimitPercent")
+        && percent < 0
+    {
+        let detail = "if specified, must be a non-negative integer";
+        errors.push(FieldError::invalid(path.child("borrowingLimitPercent"), &percent.into(), detail));
+    }
+}
+
+fn response(response: &Value, path: &Path, errors: &mut Errors) {
+    let queuing = get(response, "queuing");
+    let at = path.child("queuing");
+    match text(response, "type") {
+        "Reject" => {
+            if queuing.is_object() {
+                errors.push(FieldError::forbidden(at, "must be nil if limited.limitResponse.type is not Limited"));
+            }
+        }
+        "Queue" => {
+            if !queuing.is_object() {
+                errors.push(FieldError::required(at, "must not be empty if limited.limitResponse.type is Limited"));
+                return;
+            }
+            let of = |key: &str| int(queuing, key).unwrap_or(0);
+            for key in ["queueLengthLimit", "queues"] {
+                if of(key) <= 0 {
+                    errors.push(FieldError::invalid(at.child(key), &of(key).into(), "must be positive"));
+                }
+            }
+            let (queues, hand) = (of("queues"), of("handSize"));
+            if hand <= 0 {
+                errors.push(FieldError::invalid(at.child("handSize"), &hand.into(), "must be positive"));
+            } else if hand > queues {
+                let detail = format!("should not be greater than queues ({queues})");
+                errors.push(FieldError::invalid(at.child("handSize"), &hand.into(), &detail));
+            }
+        }
+        _ => one_of(response, "type", &["Queue", "Reject"], path, errors),
     }
 }

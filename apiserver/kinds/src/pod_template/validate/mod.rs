@@ -99,9 +99,9 @@ pub fn pod_spec(spec: &Value, meta: &Value, path: &Path, errors: &mut Errors) {
 /// Complaints about a pod template at `path`.
 pub fn template(template: &Value, path: &Path, errors: &mut Errors) {
     let meta = get(template, "metadata");
-    let meta_path = path.child("metadata");
-    metadata::validate_labels(get(meta, "labels"), &meta_path.child("labels"), errors);
-    metadata::validate_annotations(get(meta, "annotations"), &meta_path.child("annotations"), errors);
+    // kube-apiserver leaves `metadata` out of these two paths.
+    metadata::validate_labels(get(meta, "labels"), &path.child("labels"), errors);
+    metadata::validate_annotations(get(meta, "annotations"), &path.child("annotations"), errors);
     let spec_path = path.child("spec");
     pod_spec(get(template, "spec"), meta, &spec_path, errors);
     if is_set(template, "spec.ephemeralContainers") {

@@ -219,8 +219,8 @@ fn cluster_ips(spec: &Value, errors: &mut Errors) {
     }
 }
 
-/// An address that can be routed to a node.
-fn external_ip(text: &str, path: Path, errors: &mut Errors) {
+/// An address that can be routed to another host.
+pub fn external_ip(text: &str, path: Path, errors: &mut Errors) {
     let complaints = names::ip_strict(text);
     if !complaints.is_empty() {
         invalid_each(path, text, complaints, errors);
