@@ -187,13 +187,14 @@ async fn drive(run: &Arc<Run>, clients: &[Client], concurrency: u32) -> Result<T
 /// Sends the n-th request of the run; the size of the answer in bytes.
 async fn one(run: &Run, client: &mut Client, n: u64, conflicts: &mut u64) -> Result<u64> {
     let objects = &run.objects;
+    let dice: u32 = rand::rng().random_range(0..100);
     match run.args.scenario {
         Scenario::Create | Scenario::CreateOneAtATime => create(run, client, n).await,
         Scenario::Get => get(run, client).await,
         Scenario::List => plain(client, Method::GET, &objects.collection, "", Bytes::new(), 200).await,
         Scenario::ListPaged => page(run, client).await,
         Scenario::UpdateConflict => update(run, client, n, conflicts).await,
-        Scenario::Mixed => match rand::rng().random_range(0..100) {
+        Scenario::Mixed => match dice {
             0..70 => get(run, client).await,
             70..85 => create(run, client, n).await,
             85..95 => {
