@@ -8,5 +8,6 @@ mod bad_input;
 mod basics;
 mod concurrency;
 mod deletion;
+mod reads;
 mod services;
 mod tls;
