@@ -39,7 +39,7 @@ fn validate(map: &Value, _: &Context) -> Errors {
         bytes += data::decoded_len(value);
     }
     if bytes > data::BYTES_MAX {
-        errors.push(FieldError::too_long("", data::BYTES_MAX));
+        errors.push(FieldError::too_long("[]", data::BYTES_MAX));
     }
     errors
 }

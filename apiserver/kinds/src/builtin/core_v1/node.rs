@@ -2,8 +2,11 @@
 
 use serde_json::Value;
 
+use crate::field::{Errors, FieldError};
 use crate::hooks::{Context, Hooks, TablePrinter};
+use crate::path::Path;
 use crate::row::SelectableField;
+use crate::rules::{invalid_each, required_one_of};
 use crate::table::{self, AGE, NAME};
 use crate::value::{child, entries, flag, get, is_set, items, set, text};
 
@@ -11,6 +14,10 @@ pub const HOOKS: Hooks = Hooks {
     default: Some(default),
     prepare_update: Some(prepare_update),
     keeps_status: true,
+    validate_create: Some(|node, _| validate(node)),
+    validate_update: Some(
+        |new, old, context| if context.subresource.is_empty() { validate_change(new, old) } else { Errors::new() },
+    ),
     table: Some(TABLE),
     ..Hooks::NONE
 };
@@ -120,4 +127,57 @@ fn prepare_update(new: &mut Value, old: &Value, context: &Context) {
     {
         crate::value::remove(spec, "configSource");
     }
+}
+
+fn validate(node: &Value) -> Errors {
+    let mut errors = Errors::new();
+    taints(node, &mut errors);
+    pod_cidrs(node, &mut errors);
+    errors
+}
+
+fn taints(node: &Value, errors: &mut Errors) {
+    // kube-apiserver says `metadata` here.
+    let list = Path::new("metadata.taints");
+    let taints = items(node, "spec.taints");
+    for (i, taint) in taints.iter().enumerate() {
+        let path = list.index(i);
+        crate::metadata::validate_label_name(text(taint, "key"), &path.child("key"), errors);
+        let value = text(taint, "value");
+        invalid_each(path.child("value"), value, kuorum_schema::names::label_value(value), errors);
+        required_one_of(taint, "effect", &["NoSchedule", "PreferNoSchedule", "NoExecute"], &path, errors);
+        let same =
+            |other: &Value| text(other, "key") == text(taint, "key") && text(other, "effect") == text(taint, "effect");
+        if taints[..i].iter().any(same) {
+            let shown = format!("taints must be unique by key and effect pair: {}", text(taint, "key"));
+            errors.push(FieldError::duplicate(path, &shown.into()));
+        }
+    }
+}
+
+fn pod_cidrs(node: &Value, errors: &mut Errors) {
+    let list = Path::new("spec.podCIDRs");
+    let cidrs = items(node, "spec.podCIDRs");
+    for (i, cidr) in cidrs.iter().enumerate() {
+        let text = cidr.as_str().unwrap_or("");
+        invalid_each(list.index(i), text, kuorum_schema::names::cidr_strict(text), errors);
+    }
+    let is_v6 = |cidr: &Value| cidr.as_str().is_some_and(|c| c.contains(':'));
+    if cidrs.len() > 2 || (cidrs.len() == 2 && is_v6(&cidrs[0]) == is_v6(&cidrs[1])) {
+        let detail = "may specify no more than one CIDR for each IP family";
+        errors.push(FieldError::invalid(list, get(node, "spec.podCIDRs"), detail));
+    }
+}
+
+fn validate_change(new: &Value, old: &Value) -> Errors {
+    let mut errors = Errors::new();
+    taints(new, &mut errors);
+    for (key, shown) in [("podCIDRs", "podCIDR"), ("providerID", "providerID")] {
+        let (after, before) = (get(get(new, "spec"), key), get(get(old, "spec"), key));
+        if is_set(get(old, "spec"), key) && after != before {
+            let detail = format!("node updates may not change {shown} except from \"\" to valid");
+            errors.push(FieldError::forbidden(format!("spec.{key}"), &detail));
+        }
+    }
+    errors
 }

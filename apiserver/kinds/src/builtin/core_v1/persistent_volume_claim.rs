@@ -126,11 +126,13 @@ fn validate_update(new: &Value, old: &Value, context: &Context) -> Errors {
         return errors;
     }
     validate_spec(get(new, "spec"), &Path::new("spec"), &mut errors);
-    // The request may grow, a class may be chosen late, a volume may be bound: all else stays.
+    // A bound claim may ask for more and change its attributes; an unbound one may choose its class and volume late.
+    let bound = text(old, "status.phase") == "Bound";
     let settled = |claim: &Value| {
         let mut spec = get(claim, "spec").clone();
-        for key in ["resources", "volumeAttributesClassName"] {
-            crate::value::remove(&mut spec, key);
+        crate::value::remove(&mut spec, "volumeAttributesClassName");
+        if bound {
+            crate::value::remove(&mut spec, "resources");
         }
         if !is_set(old, "spec.volumeName") {
             crate::value::remove(&mut spec, "volumeName");
@@ -146,8 +148,10 @@ fn validate_update(new: &Value, old: &Value, context: &Context) -> Errors {
         errors.push(FieldError::forbidden("spec", detail));
     }
     let request = |claim: &Value| resources::quantity(get(claim, "spec.resources.requests.storage"));
+    let granted = resources::quantity(get(old, "status.capacity.storage"));
     if let (Some(after), Some(before)) = (request(new), request(old))
         && after < before
+        && granted.is_none_or(|granted| after < granted)
     {
         let detail = "field can not be less than status.capacity";
         errors.push(FieldError::forbidden("spec.resources.requests.storage", detail));

@@ -15,6 +15,14 @@ pub const HOOKS: Hooks = Hooks {
         |new, _, context: &Context| if context.subresource == "status" { status(new) } else { validate(new) },
     ),
     table: Some(TABLE),
+    // Its registry checks names for paths only.
+    name: |name, prefix| {
+        if prefix {
+            kuorum_schema::names::path_segment_prefix(name)
+        } else {
+            kuorum_schema::names::path_segment_name(name)
+        }
+    },
     ..Hooks::NONE
 };
 

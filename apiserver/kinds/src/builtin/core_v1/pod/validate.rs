@@ -67,6 +67,7 @@ pub fn update(new: &Value, old: &Value, context: &Context) -> Errors {
         "" => plain_update(new, old, &mut errors),
         "status" => status_update(new, old, &mut errors),
         "ephemeralcontainers" => ephemeral_update(new, old, &mut errors),
+        "resize" => pod_spec(get(new, "spec"), get(new, "metadata"), &Path::new("spec"), &mut errors),
         _ => {}
     }
     errors

@@ -164,6 +164,8 @@ fn default_ip_families(service: &mut Value) {
     } else if families.is_empty() {
         let ips = items(spec, "clusterIPs");
         families = ips.iter().filter(|ip| *ip != "None").map(|ip| family_of(ip).into()).collect();
+        families.dedup();
+        families.truncate(2);
         if families.is_empty() {
             families.push("IPv4".into());
         }
