@@ -117,11 +117,7 @@ impl Cluster {
             .collect();
         ensure!(arguments.iter().any(|argument| argument.contains("kuorum")), "{name}: pid {id} is another's");
         signal(id, Signal::SIGKILL)?;
-        wait::until(format!("the end of {name}"), || {
-            // A zombie whose parent has not looked yet is dead, too.
-            let state = fs::read_to_string(format!("/proc/{id}/stat")).ok();
-            Ok(state.is_none_or(|state| state.contains(") Z ")).then_some(()))
-        })?;
+        wait::until(format!("the end of {name}"), || Ok((!holds_files(id)).then_some(())))?;
         Ok(Crashed { name: name.to_owned(), arguments, pid_file, log: self.dir.path().join(format!("{name}.log")) })
     }
 
@@ -143,6 +139,14 @@ impl Cluster {
         }
         Ok(())
     }
+}
+
+/// Whether a killed process still has its ports and locks. It may be a zombie, whose parent has not looked yet; but as
+/// long as any of its other threads is about, so are its files.
+fn holds_files(id: u32) -> bool {
+    let Ok(state) = fs::read_to_string(format!("/proc/{id}/stat")) else { return false };
+    let threads = fs::read_dir(format!("/proc/{id}/task")).map_or(0, Iterator::count);
+    !state.contains(") Z ") || threads > 1
 }
 
 impl Drop for Cluster {

@@ -71,12 +71,9 @@ fn kube_rs_verbs() -> Result<()> {
         let stale = api.replace("verbs", &PostParams::default(), &made).await;
         ensure!(matches!(&stale, Err(kube::Error::Api(status)) if status.is_conflict()), "{stale:?}");
 
-        let dry = api.patch(
-            "verbs",
-            &PatchParams { dry_run: true, ..Default::default() },
-            &Patch::Merge(json!({"data": null})),
-        );
-        ensure!(dry.await?.data.is_none(), "a dry run answers as if");
+        let dry = PatchParams { dry_run: true, ..Default::default() };
+        let dry = api.patch("verbs", &dry, &Patch::Merge(json!({"data": null}))).await?;
+        ensure!(dry.data.is_none(), "a dry run answers as if");
         ensure!(api.get("verbs").await?.data.is_some(), "and changes nothing");
 
         let listed = api.list_metadata(&ListParams::default().fields("metadata.name=verbs")).await?;

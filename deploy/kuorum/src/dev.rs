@@ -46,6 +46,8 @@ pub async fn run(args: DevArgs) -> Result<()> {
 
     files::create_private_dir(&args.data_dir).with_context(|| format!("make {}", args.data_dir.display()))?;
     let dir = args.data_dir.canonicalize().with_context(|| format!("open {}", args.data_dir.display()))?;
+    // One recorder serves the process: the front-end's, whose /metrics is the one that can be reached.
+    kuorum_apiserver::health::collect_metrics();
     // The store comes first: it holds the directory, so that two starts cannot both make certificates.
     let store = Embedded::start(&dir.join("store")).await?;
     let result = serve(&dir, args.config, &store, shutdown, start).await;

@@ -39,8 +39,16 @@ fn main() -> ExitCode {
     }
 }
 
-/// One line, whatever went wrong: the causes behind each other.
+/// One line, whatever went wrong: the causes behind each other, without those that the one before has quoted.
 fn fail(error: &anyhow::Error) -> ExitCode {
-    eprintln!("kuorum: {}", format!("{error:#}").replace('\n', " "));
+    let mut line = String::new();
+    for cause in error.chain().map(|cause| cause.to_string().replace('\n', " ")) {
+        if line.is_empty() {
+            line = cause;
+        } else if !line.contains(&cause) {
+            line = format!("{line}: {cause}");
+        }
+    }
+    eprintln!("kuorum: {line}");
     ExitCode::FAILURE
 }
