@@ -137,7 +137,8 @@ pub struct PartBuilder {
 }
 
 impl PartBuilder {
-    pub fn len(&self) -> usize {
+    /// Bytes collected so far.
+    pub fn bytes(&self) -> usize {
         self.pieces.remaining + self.copied.len()
     }
 

@@ -99,6 +99,10 @@ impl Fences {
         }
         let done = std::mem::take(&mut state.in_flight);
         state.crowd = done.len();
+        if let Some(sent) = state.sent {
+            metrics::histogram!("kuorum_store_fence_duration_seconds").record(sent.elapsed());
+        }
+        metrics::counter!("kuorum_store_fenced_reads_total").increment(done.len() as u64);
         state.in_flight_id = 0;
         let waker = if state.waiting.is_empty() { None } else { state.waker.take() };
         drop(state);

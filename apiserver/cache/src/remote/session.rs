@@ -152,6 +152,7 @@ impl Session {
                     store.progress.compact(now.compact_revision);
                     self.members.set_session(Some(channel.clone()));
                     store.progress.set_ready(true);
+                    metrics::counter!("kuorum_store_sessions_total").increment(1);
                     tracing::info!(%url, member = member_id, after_revision, "following the store");
                 }
                 Some(Response::Leader(now)) if now.member_id == member_id && member_id != 0 => {

@@ -137,6 +137,7 @@ impl Writer {
 
     /// Ends the stream. `proposed`: whether what was sent on it may have been proposed.
     fn close(&self, trouble: &str, proposed: bool) {
+        metrics::counter!("kuorum_store_write_streams_lost_total").increment(1);
         let mut state = self.state.lock();
         state.stream += 1;
         state.trouble = trouble.to_owned();

@@ -36,12 +36,14 @@ impl BucketKey {
     }
 }
 
-/// With this many watchers, deliveries are spaced: a burst of events costs each watcher a write per
-/// [`DELIVERY_INTERVAL`], not one per event. The first event behind a pause is delivered at once, and so is
-/// everything to fewer watchers.
+/// With this many watchers, deliveries are spaced: a burst of events costs each watcher a write per interval, not one
+/// per event. The first event behind a pause is delivered at once, and so is everything to fewer watchers.
 const SPACED_WATCHERS_MIN: usize = 16;
+/// The interval per watcher that waits. Waking one costs some 10 µs (TLS, a write), so that the deliveries of a bucket
+/// stay below a tenth of a core.
+const INTERVAL_PER_WATCHER: Duration = Duration::from_micros(100);
 /// What a burst adds to an event's way at most.
-const DELIVERY_INTERVAL: Duration = Duration::from_millis(5);
+const INTERVAL_MAX: Duration = Duration::from_millis(20);
 
 pub(crate) struct Bucket {
     state: Mutex<State>,
@@ -131,8 +133,12 @@ impl Bucket {
         if state.arranged {
             return Delivery::Arranged;
         }
-        let due = state.delivered + DELIVERY_INTERVAL;
-        if state.waiting < SPACED_WATCHERS_MIN || due <= now {
+        if state.waiting < SPACED_WATCHERS_MIN {
+            return Delivery::Now;
+        }
+        let watchers = u32::try_from(state.waiting).unwrap_or(u32::MAX);
+        let due = state.delivered + INTERVAL_PER_WATCHER.saturating_mul(watchers).min(INTERVAL_MAX);
+        if due <= now {
             return Delivery::Now;
         }
         state.arranged = true;

@@ -154,7 +154,11 @@ impl Watcher {
             let format_id = self.selection.shareable.then(|| format.id());
             match bucket.poll(cx, *slot, *position, format_id, (limits.events, limits.bytes), &mut events) {
                 Pending::Nothing => return Poll::Pending,
-                Pending::Passed => return Poll::Ready(Err(WatchEnd::Expired)),
+                Pending::Passed => {
+                    let resource = self.resource.shared.spec.prefix.clone();
+                    metrics::counter!("apiserver_terminated_watchers_total", "resource" => resource).increment(1);
+                    return Poll::Ready(Err(WatchEnd::Expired));
+                }
                 Pending::Shared(shared) => {
                     *position = shared.to;
                     if !shared.bytes.is_empty() {

@@ -120,7 +120,7 @@ impl ListEncoder {
             self.header(out.copied());
             self.state = State::First;
         }
-        while self.state != State::Done && out.len() < limit {
+        while self.state != State::Done && out.bytes() < limit {
             let first = self.state == State::First;
             let (renderer, now_unix) = (&self.renderer, self.now_unix);
             let found = self.items.next(|object| {
