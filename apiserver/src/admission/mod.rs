@@ -2,15 +2,24 @@
 //!
 //! Mutating plugins run after decoding and defaulting, validating ones on the object as it would be written.
 
+pub mod default_ingress_class;
+pub mod default_storage_class;
+pub mod default_toleration_seconds;
 pub mod lifecycle;
+pub mod persistent_volume_claim_resize;
+pub mod pod_topology_labels;
 pub mod priority;
-pub mod storage;
-pub mod tolerations;
+mod read;
+mod registry;
+pub mod runtime_class;
+pub mod storage_object_in_use_protection;
+pub mod taint_nodes_by_condition;
 
 use std::future::Future;
 use std::pin::Pin;
 
 use kuorum_kinds::kind::Kind;
+use kuorum_kinds::value as json;
 use serde_json::Value;
 
 use crate::app::Call;
@@ -56,9 +65,21 @@ impl<'a> Attributes<'a> {
         self.kind.row.group == group && self.kind.row.kind == kind
     }
 
+    /// Whether an object of this kind, not a subresource of it, is made.
+    pub fn creates(&self, group: &str, kind: &str) -> bool {
+        self.operation == Operation::Create && self.subresource.is_empty() && self.is(group, kind)
+    }
+
     /// The refusal of a plugin: `pods "x" is forbidden: <why>`.
     pub fn forbidden(&self, why: impl std::fmt::Display) -> ApiError {
         ApiError::forbidden(self.kind.row.group, self.kind.row.plural, self.name, why)
+    }
+
+    /// As [`Attributes::forbidden`], for an object that may have no name yet.
+    pub fn refusal(&self, object: &Value, why: impl std::fmt::Display) -> ApiError {
+        let names = [self.name, json::text(object, "metadata.name"), json::text(object, "metadata.generateName")];
+        let name = names.into_iter().find(|name| !name.is_empty()).unwrap_or("Unknown");
+        ApiError::forbidden(self.kind.row.group, self.kind.row.plural, name, why)
     }
 
     /// For an object that the path does not name.
@@ -101,76 +122,22 @@ pub trait Plugin: Send + Sync {
     }
 }
 
-/// The plugins that exist, in order. This is the one list.
-fn all() -> Vec<Box<dyn Plugin>> {
-    vec![
-        Box::new(lifecycle::NamespaceLifecycle),
-        Box::new(tolerations::TaintNodesByCondition),
-        Box::new(priority::Priority),
-        Box::new(tolerations::DefaultTolerationSeconds),
-        Box::new(storage::DefaultStorageClass),
-        Box::new(storage::StorageObjectInUseProtection),
-        Box::new(storage::DefaultIngressClass),
-    ]
+/// Adds to the list in field `key`, which is made where it is absent or `null`.
+fn append(object: &mut Value, key: &str, item: Value) {
+    json::set_default_if_empty(object, key, || Value::Array(Vec::new()));
+    if let Some(Value::Array(items)) = json::get_mut(object, key) {
+        items.push(item);
+    }
 }
-
-/// Names of kube-apiserver 1.36 that are accepted although the plugin comes later, so that its flags work as they are.
-const KNOWN: &[&str] = &[
-    "AlwaysAdmit",
-    "AlwaysDeny",
-    "AlwaysPullImages",
-    "CertificateApproval",
-    "CertificateSigning",
-    "CertificateSubjectRestriction",
-    "ClusterTrustBundleAttest",
-    "DefaultIngressClass",
-    "DefaultStorageClass",
-    "DefaultTolerationSeconds",
-    "DenyServiceExternalIPs",
-    "EventRateLimit",
-    "ExtendedResourceToleration",
-    "ImagePolicyWebhook",
-    "LimitPodHardAntiAffinityTopology",
-    "LimitRanger",
-    "MutatingAdmissionPolicy",
-    "MutatingAdmissionWebhook",
-    "NamespaceAutoProvision",
-    "NamespaceExists",
-    "NamespaceLifecycle",
-    "NodeDeclaredFeatureValidator",
-    "NodeRestriction",
-    "OwnerReferencesPermissionEnforcement",
-    "PersistentVolumeClaimResize",
-    "PersistentVolumeLabel",
-    "PodNodeSelector",
-    "PodSecurity",
-    "PodTolerationRestriction",
-    "PodTopologyLabels",
-    "Priority",
-    "ResourceQuota",
-    "RuntimeClass",
-    "ServiceAccount",
-    "StorageObjectInUseProtection",
-    "TaintNodesByCondition",
-    "ValidatingAdmissionPolicy",
-    "ValidatingAdmissionWebhook",
-];
 
 /// The plugins of this process.
 pub struct Chain(Vec<Box<dyn Plugin>>);
 
 impl Chain {
+    /// The plugins that are on by default, with those of `--enable-admission-plugins` and without those of
+    /// `--disable-admission-plugins`. Fails on names that kube-apiserver does not know and on contradictions.
     pub fn from_config(config: &Config) -> Result<Self, ConfigError> {
-        for (flag, names) in [
-            ("enable-admission-plugins", &config.enable_admission_plugins),
-            ("disable-admission-plugins", &config.disable_admission_plugins),
-        ] {
-            if let Some(name) = names.iter().find(|n| !n.is_empty() && !KNOWN.contains(&n.as_str())) {
-                return Err(ConfigError::Invalid { flag, why: format!("unknown plugin {name:?}") });
-            }
-        }
-        let off = |name: &str| config.disable_admission_plugins.iter().any(|d| d == name);
-        Ok(Chain(all().into_iter().filter(|p| !off(p.name())).collect()))
+        registry::chosen(&config.enable_admission_plugins, &config.disable_admission_plugins).map(Chain)
     }
 
     /// Asks the mutating side of every plugin.
