@@ -252,9 +252,13 @@ pub fn warnings(object: &Value) -> Vec<String> {
 
 fn duplicate_owners(object: &Value) -> Option<String> {
     let owners = items(object, "metadata.ownerReferences");
-    let mut uids: Vec<&str> = owners.iter().map(|o| text(o, "uid")).collect();
-    uids.sort_unstable();
-    let twice: Vec<&str> = uids.windows(2).filter(|w| w[0] == w[1]).map(|w| w[0]).collect();
+    let mut twice: Vec<&str> = owners
+        .iter()
+        .enumerate()
+        .filter(|(i, owner)| owners[..*i].contains(owner))
+        .map(|(_, owner)| text(owner, "uid"))
+        .collect();
+    twice.dedup();
     if twice.is_empty() {
         return None;
     }

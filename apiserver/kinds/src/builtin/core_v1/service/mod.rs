@@ -111,9 +111,9 @@ fn prepare_update(new: &mut Value, old: &Value, context: &Context) {
     if text(new, "spec.type") != "LoadBalancer" {
         remove(new, "status");
     }
-    keep_allocated(new, old);
-    drop_what_the_old_type_had(new, old);
     normalize_cluster_ips(new, Some(old));
+    drop_what_the_old_type_had(new, old);
+    keep_allocated(new, old);
     default_ip_families(new);
 }
 
@@ -231,7 +231,7 @@ fn drop_what_the_old_type_had(new: &mut Value, old: &Value) {
     }
     let node_ports =
         |s: &Value| -> Vec<i64> { items(s, "spec.ports").iter().filter_map(|p| int(p, "nodePort")).collect() };
-    let drop_node_ports = needs_node_port(old) && !needs_node_port(new) && node_ports(new) == node_ports(old);
+    let drop_node_ports = has_external_traffic(old) && !needs_node_port(new) && node_ports(new) == node_ports(old);
     let Some(spec) = existing(new, "spec") else { return };
     for field in drop {
         remove(spec, field);
