@@ -48,7 +48,10 @@ impl Pace {
         if self.until.is_some_and(|until| due >= until) {
             return None;
         }
-        tokio::time::sleep_until(due.into()).await;
+        // Timers are a millisecond coarse: only a start that is still to come is waited for.
+        if due > Instant::now() {
+            tokio::time::sleep_until(due.into()).await;
+        }
         Some(Ticket { number, due })
     }
 }
