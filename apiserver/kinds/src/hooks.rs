@@ -73,6 +73,9 @@ impl TablePrinter {
     }
 }
 
+/// Texts for `Warning:` headers about `(new, old)`.
+pub type WarningsHook = fn(&Value, Option<&Value>) -> Vec<String>;
+
 /// The hooks of one kind; `None` means that there is nothing to do.
 #[derive(Clone, Copy)]
 pub struct Hooks {
@@ -97,7 +100,7 @@ pub struct Hooks {
     /// From this version to the stored one, in place. Objects are validated in their own version, before this.
     pub to_storage: Option<fn(&mut Value)>,
     /// Texts of `Warning:` headers. `(new, old)`
-    pub warnings: Option<fn(&Value, Option<&Value>) -> Vec<String>>,
+    pub warnings: Option<WarningsHook>,
     pub table: Option<TablePrinter>,
     /// Which names are legal, as a function from the name (and whether it is a generateName prefix) to complaints.
     pub name: fn(&str, bool) -> Vec<String>,

@@ -44,9 +44,7 @@ pub fn pod_spec(spec: &mut Value) {
             }
         }
     }
-    for field in ["overhead"] {
-        resources::round_up(existing(spec, field));
-    }
+    resources::round_up(existing(spec, "overhead"));
     if let Some(pod_resources) = existing(spec, "resources") {
         resources::round_up(existing(pod_resources, "limits"));
         resources::round_up(existing(pod_resources, "requests"));

@@ -65,10 +65,12 @@ pub fn pod_level_requests(spec: &mut Value) {
     let from_containers = aggregate(spec, "requests");
     let Some(resources) = child(spec, "resources") else { return };
     for (name, total) in from_containers {
-        if is_pod_level(&name) && !name.starts_with("hugepages-") && get(resources, "requests").get(&name).is_none() {
-            if let Some(requests) = child(resources, "requests") {
-                set(requests, &name, total.canonical());
-            }
+        if is_pod_level(&name)
+            && !name.starts_with("hugepages-")
+            && get(resources, "requests").get(&name).is_none()
+            && let Some(requests) = child(resources, "requests")
+        {
+            set(requests, &name, total.canonical());
         }
     }
     fill_requests(resources, is_pod_level);

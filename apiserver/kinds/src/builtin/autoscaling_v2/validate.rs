@@ -125,7 +125,7 @@ fn metric_source(metric: &Value, path: &Path, errors: &mut Errors) {
         "pods" => {
             identifier(get(source, "metric"), &path.child("metric"), errors);
             target_values(target, &target_path, errors);
-            if !quantity(get(target, "averageValue")).is_some_and(|q| q.sign() > 0) {
+            if quantity(get(target, "averageValue")).is_none_or(|q| q.sign() <= 0) {
                 let detail = "must specify a positive target averageValue";
                 errors.push(FieldError::required(target_path.child("averageValue"), detail));
             }

@@ -2,12 +2,21 @@
 
 use serde_json::Value;
 
+use crate::field::{Errors, FieldError};
 use crate::hooks::{Column, Doc, Hooks, TablePrinter};
 use crate::row::SelectableField;
 use crate::table::{self, NAME};
 use crate::value::{get, int, is_set, text};
 
-pub const HOOKS: Hooks = Hooks { table: Some(TABLE), ..Hooks::NONE };
+pub const HOOKS: Hooks = Hooks {
+    validate_create: Some(|event, _| {
+        let mut errors = Errors::new();
+        namespace(event, &mut errors);
+        errors
+    }),
+    table: Some(TABLE),
+    ..Hooks::NONE
+};
 
 const EVENT: &str = "io.k8s.api.core.v1.Event";
 
@@ -121,3 +130,65 @@ const NEW_REPORTERS: [SelectableField; 2] = [
 pub const FIELDS: &[SelectableField] = about_fields!("involvedObject" => REPORTERS);
 /// Those of events.k8s.io.
 pub const NEW_FIELDS: &[SelectableField] = about_fields!("regarding" => NEW_REPORTERS);
+
+/// An event lives where its object lives; events about cluster-scoped objects in `default` or `kube-system`.
+pub fn namespace(event: &Value, errors: &mut Errors) {
+    let (own, about) = (text(event, "metadata.namespace"), text(event, "involvedObject.namespace"));
+    let good = if about.is_empty() { matches!(own, "default" | "kube-system") } else { own == about };
+    if !good {
+        let detail = "does not match event.namespace";
+        errors.push(FieldError::invalid("involvedObject.namespace", &about.into(), detail));
+    }
+}
+
+/// Longest name of a reporting instance, action and reason, and longest note, in bytes.
+const NAME_BYTES_MAX: usize = 128;
+const NOTE_BYTES_MAX: usize = 1024;
+
+/// The stricter rules of events.k8s.io, on the core form, whose names the complaints use.
+pub fn validate_new_style(event: &Value) -> Errors {
+    let mut errors = Errors::new();
+    namespace(event, &mut errors);
+    let mut complain = |field: &str, detail: &str| {
+        errors.push(FieldError::invalid(field, &"".into(), detail));
+    };
+    if int(event, "series.count").is_some_and(|n| n < 2) {
+        complain("series.count", "should be at least 2");
+    }
+    let series = event.get("series").is_some_and(Value::is_object);
+    if series && !is_set(event, "series.lastObservedTime") {
+        errors.push(FieldError::required("series.lastObservedTime", ""));
+    }
+    if !is_set(event, "eventTime") {
+        errors.push(FieldError::required("eventTime", ""));
+    }
+    let controller = text(event, "reportingComponent");
+    if controller.is_empty() {
+        errors.push(FieldError::required("reportingController", ""));
+    }
+    let complaints = kuorum_schema::names::qualified_name(controller);
+    crate::rules::invalid_each(crate::path::Path::new("reportingController"), controller, complaints, &mut errors);
+    for key in ["reportingInstance", "action", "reason"] {
+        let value = text(event, key);
+        if value.is_empty() {
+            errors.push(FieldError::required(key, ""));
+        } else if value.len() > NAME_BYTES_MAX {
+            let detail = format!("can have at most {NAME_BYTES_MAX} characters");
+            errors.push(FieldError::invalid(key, &"".into(), &detail));
+        }
+    }
+    if !matches!(text(event, "type"), "Normal" | "Warning") {
+        let detail = format!("has invalid value: {}", text(event, "type"));
+        errors.push(FieldError::invalid("type", &"".into(), &detail));
+    }
+    if text(event, "message").len() > NOTE_BYTES_MAX {
+        let detail = format!("can have at most {NOTE_BYTES_MAX} characters");
+        errors.push(FieldError::invalid("message", &"".into(), &detail));
+    }
+    for key in ["firstTimestamp", "lastTimestamp", "count"] {
+        if is_set(event, key) && int(event, key) != Some(0) {
+            errors.push(FieldError::invalid(key, &"".into(), "needs to be unset"));
+        }
+    }
+    errors
+}

@@ -94,11 +94,9 @@ fn validate_type(secret: &Value, errors: &mut Errors) {
         }
         "kubernetes.io/dockercfg" => json_in(".dockercfg", errors),
         "kubernetes.io/dockerconfigjson" => json_in(".dockerconfigjson", errors),
-        "kubernetes.io/basic-auth" => {
-            if !has("username") && !has("password") {
-                errors.push(FieldError::required("data[username]", ""));
-                errors.push(FieldError::required("data[password]", ""));
-            }
+        "kubernetes.io/basic-auth" if !has("username") && !has("password") => {
+            errors.push(FieldError::required("data[username]", ""));
+            errors.push(FieldError::required("data[password]", ""));
         }
         "kubernetes.io/ssh-auth" => {
             let empty = get(secret, "data").get("ssh-privatekey").and_then(Value::as_str).unwrap_or("").is_empty();

@@ -5,8 +5,17 @@ use serde_json::Value;
 use crate::builtin::core_v1::event;
 use crate::hooks::{Hooks, TablePrinter};
 
-pub const HOOKS: Hooks =
-    Hooks { from_storage: Some(from_core), to_storage: Some(to_core), table: Some(TABLE), ..Hooks::NONE };
+pub const HOOKS: Hooks = Hooks {
+    from_storage: Some(from_core),
+    to_storage: Some(to_core),
+    validate_create: Some(|object, _| {
+        let mut core = object.clone();
+        to_core(&mut core);
+        event::validate_new_style(&core)
+    }),
+    table: Some(TABLE),
+    ..Hooks::NONE
+};
 
 /// `(core, events.k8s.io)`; fields that are not listed have one name in both.
 const NAMES: [(&str, &str); 7] = [

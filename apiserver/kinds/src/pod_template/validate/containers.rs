@@ -42,15 +42,14 @@ pub fn all(pod: &Spec, path: &Path, errors: &mut Errors) {
 }
 
 fn later_lists<'a>(pod: &Spec<'a>, names: &mut HashSet<&'a str>, path: &Path, errors: &mut Errors) {
-    let field = path.child("initContainers");
+    let list = path.child("initContainers");
     for (i, item) in items(pod.spec, "initContainers").iter().enumerate() {
-        let field = field.index(i);
+        let field = list.index(i);
         container(pod, item, Kind::Init, &field, errors);
         restart_policy(item, &field, errors);
         duplicate_name(item, names, &field, errors);
-        if !text(item, "name").is_empty() {
-            host_ports(std::slice::from_ref(item), &IndexShift::at(&field), errors);
-        }
+        // They run one after another, so each is checked alone, under the index 0.
+        host_ports(std::slice::from_ref(item), &list, errors);
         if text(item, "restartPolicy") == "Always" {
             lifecycle(pod, item, &field, errors);
             probes::all(item, pod.grace_period_seconds, &field, errors);
@@ -174,30 +173,23 @@ fn ports(item: &Value, field: &Path, errors: &mut Errors) {
     }
 }
 
-/// Init containers are checked for host ports one at a time; their own index is always 0 in the path.
-struct IndexShift;
-
-impl IndexShift {
-    fn at<'a>(field: &'a Path<'a>) -> Path<'a> {
-        *field
-    }
-}
-
 /// A host port can be given once per address and protocol.
 fn host_ports(list: &[Value], field: &Path, errors: &mut Errors) {
-    let mut seen: HashSet<(&str, &str, i64)> = HashSet::new();
-    let single = list.len() == 1;
+    let mut seen: Vec<(&str, &str, i64)> = Vec::new();
     for (i, item) in list.iter().enumerate() {
         for (j, port) in items(item, "ports").iter().enumerate() {
             let number = int(port, "hostPort").unwrap_or(0);
+            if number == 0 {
+                continue;
+            }
             let key = (text(port, "protocol"), text(port, "hostIP"), number);
-            if number != 0 && !seen.insert(key) {
+            if seen.contains(&key) {
                 let shown = format!("{}/{}/{number}", key.0, key.1);
-                let indexed = field.index(i);
-                let at = if single && field.to_string().ends_with(']') { field } else { &indexed };
-                let ports = at.child("ports");
+                let container = field.index(i);
+                let ports = container.child("ports");
                 errors.push(FieldError::duplicate(ports.index(j).child("hostPort"), &shown.into()));
             }
+            seen.push(key);
         }
     }
 }

@@ -105,11 +105,9 @@ pub fn one(kind: &str, source: &Value, path: &Path, errors: &mut Errors) {
         }
     };
     match kind {
-        "emptyDir" => {
-            if quantity(get(source, "sizeLimit")).is_some_and(|q| q.sign() < 0) {
-                let detail = "SizeLimit field must be a valid resource quantity";
-                errors.push(FieldError::forbidden(path.child("sizeLimit"), detail));
-            }
+        "emptyDir" if quantity(get(source, "sizeLimit")).is_some_and(|q| q.sign() < 0) => {
+            let detail = "SizeLimit field must be a valid resource quantity";
+            errors.push(FieldError::forbidden(path.child("sizeLimit"), detail));
         }
         "hostPath" => host_path(source, path, errors),
         "gitRepo" => {
@@ -149,10 +147,8 @@ pub fn one(kind: &str, source: &Value, path: &Path, errors: &mut Errors) {
             all_required(&["volumeID"], errors);
             secret_ref(source, "secretRef", path, errors);
         }
-        "cephfs" => {
-            if !is_set(source, "monitors") {
-                errors.push(FieldError::required(path.child("monitors"), ""));
-            }
+        "cephfs" if !is_set(source, "monitors") => {
+            errors.push(FieldError::required(path.child("monitors"), ""));
         }
         "quobyte" => quobyte(source, path, errors),
         "downwardAPI" => {

@@ -202,10 +202,12 @@ fn keep_allocated(new: &mut Value, old: &Value) {
             }
         }
     }
-    if needs_health_check_port(old) && needs_health_check_port(new) && !is_set(new, "spec.healthCheckNodePort") {
-        if let Some(spec) = existing(new, "spec") {
-            carry_over(spec, get(old, "spec"), "healthCheckNodePort");
-        }
+    if needs_health_check_port(old)
+        && needs_health_check_port(new)
+        && !is_set(new, "spec.healthCheckNodePort")
+        && let Some(spec) = existing(new, "spec")
+    {
+        carry_over(spec, get(old, "spec"), "healthCheckNodePort");
     }
 }
 

@@ -290,11 +290,10 @@ fn load_balancer(spec: &Value, kind: &str, old: Option<&Value>, errors: &mut Err
     }
     let class = get(spec, "loadBalancerClass");
     let path = SPEC.child("loadBalancerClass");
-    if let Some(old) = old.filter(|old| text(old, "spec.type") == "LoadBalancer" && balancer) {
-        if class != get(old, "spec.loadBalancerClass") {
-            errors.push(FieldError::invalid(path, class, "may not change once set"));
-            return;
-        }
+    let stays = |old: &&Value| balancer && text(old, "spec.type") == "LoadBalancer";
+    if old.filter(stays).is_some_and(|old| class != get(old, "spec.loadBalancerClass")) {
+        errors.push(FieldError::invalid(path, class, "may not change once set"));
+        return;
     }
     if let Some(name) = class.as_str() {
         if !balancer {
