@@ -20,7 +20,7 @@ const BATCH_TXNS_MAX: usize = 512;
 const BATCH_BYTES_MAX: usize = 1 << 20;
 /// Entries in flight. While they are under way the next one fills, so a small number is what makes groups; more than
 /// one keeps the disk and the network busy at the same time.
-const ENTRIES_IN_FLIGHT_MAX: usize = 4;
+const ENTRIES_IN_FLIGHT_MAX: usize = 2;
 /// Transactions waiting for a place in an entry. Beyond it submitters wait, and flow control reaches the clients.
 const QUEUE_MAX: usize = 4_096;
 

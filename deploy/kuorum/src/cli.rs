@@ -76,9 +76,10 @@ pub fn parse(arguments: Vec<OsString>) -> Result<Command, ParseError> {
 /// Runs a subcommand to its end.
 pub fn run(command: Command) -> Result<()> {
     match command {
-        Command::Dev(args) => serve(dev::run(*args)),
-        Command::Apiserver(args) => serve(servers::apiserver(*args)),
-        Command::Storage(args) => serve(servers::storage(*args)),
+        Command::Dev(args) => serve(cores(), dev::run(*args)),
+        Command::Apiserver(args) => serve(cores(), servers::apiserver(*args)),
+        // A member's work is a chain: log, apply, publish. Handing it from core to core costs more than it brings.
+        Command::Storage(args) => serve(cores().div_ceil(STORAGE_CORES_PER_WORKER), servers::storage(*args)),
         Command::Ctl(args) => {
             install_crypto();
             // One request at a time: threads would cost more than they bring.
@@ -102,10 +103,18 @@ pub fn run(command: Command) -> Result<()> {
     }
 }
 
-/// Runs a server on a runtime with a thread per core.
-fn serve(server: impl Future<Output = Result<()>>) -> Result<()> {
+/// How many cores of the machine a store member takes one worker thread for. RocksDB and the log have their own.
+const STORAGE_CORES_PER_WORKER: usize = 4;
+
+fn cores() -> usize {
+    std::thread::available_parallelism().map_or(1, usize::from)
+}
+
+/// Runs a server on a runtime with `workers` threads.
+fn serve(workers: usize, server: impl Future<Output = Result<()>>) -> Result<()> {
     install_crypto();
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().context("start the runtime")?;
+    let mut builder = tokio::runtime::Builder::new_multi_thread();
+    let runtime = builder.worker_threads(workers).enable_all().build().context("start the runtime")?;
     let result = runtime.block_on(server);
     // All that must be finished is; a blocking call that hangs must not keep the process.
     runtime.shutdown_timeout(SHUTDOWN_TIMEOUT);
