@@ -2,6 +2,8 @@
 //!
 //! Mutating plugins run after decoding and defaulting, validating ones on the object as it would be written.
 
+pub mod certificate_signers;
+pub mod certificate_subject_restriction;
 pub mod default_ingress_class;
 pub mod default_storage_class;
 pub mod default_toleration_seconds;

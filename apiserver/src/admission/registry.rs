@@ -1,6 +1,8 @@
 //! The admission plugins of kube-apiserver 1.36: their names, their order, which are on, and which are here.
 
 use super::Plugin;
+use super::certificate_signers::{CertificateApproval, CertificateSigning};
+use super::certificate_subject_restriction::CertificateSubjectRestriction;
 use super::default_ingress_class::DefaultIngressClass;
 use super::default_storage_class::DefaultStorageClass;
 use super::default_toleration_seconds::DefaultTolerationSeconds;
@@ -53,10 +55,10 @@ const PLUGINS: &[(&str, Entry)] = &[
     ("OwnerReferencesPermissionEnforcement", OffElsewhere),
     ("PersistentVolumeClaimResize", On(|| Box::new(PersistentVolumeClaimResize))),
     ("RuntimeClass", On(|| Box::new(RuntimeClass))),
-    ("CertificateApproval", OnElsewhere),
-    ("CertificateSigning", OnElsewhere),
+    ("CertificateApproval", On(|| Box::new(CertificateApproval))),
+    ("CertificateSigning", On(|| Box::new(CertificateSigning))),
     ("ClusterTrustBundleAttest", OnElsewhere),
-    ("CertificateSubjectRestriction", OnElsewhere),
+    ("CertificateSubjectRestriction", On(|| Box::new(CertificateSubjectRestriction))),
     ("DefaultIngressClass", On(|| Box::new(DefaultIngressClass))),
     ("DenyServiceExternalIPs", OffElsewhere),
     ("PodTopologyLabels", On(|| Box::new(PodTopologyLabels))),
