@@ -109,7 +109,11 @@ pub struct Config {
     #[arg(long, env = "KUORUM_SHUTDOWN_DELAY_DURATION", default_value = "0s", value_parser = duration)]
     pub shutdown_delay_duration: Duration,
     /// HTTP/2 streams per connection.
-    #[arg(long = "http2-max-streams-per-connection", env = "KUORUM_HTTP2_MAX_STREAMS_PER_CONNECTION", default_value_t = 1000)]
+    #[arg(
+        long = "http2-max-streams-per-connection",
+        env = "KUORUM_HTTP2_MAX_STREAMS_PER_CONNECTION",
+        default_value_t = 1000
+    )]
     pub http2_max_streams_per_connection: u32,
 
     /// Audit policy, YAML.
@@ -250,8 +254,8 @@ pub fn duration(text: &str) -> Result<Duration, String> {
 pub fn with_file(args: Vec<OsString>) -> Result<Vec<OsString>, ConfigError> {
     let Some(path) = config_path(&args) else { return Ok(args) };
     let text = std::fs::read(&path).map_err(|source| ConfigError::Unreadable { path: path.clone(), source })?;
-    let settings = file_args(&text, |name| std::env::var_os(name).is_some())
-        .map_err(|why| ConfigError::BadFile { path, why })?;
+    let settings =
+        file_args(&text, |name| std::env::var_os(name).is_some()).map_err(|why| ConfigError::BadFile { path, why })?;
     let mut out = args;
     let at = 2.min(out.len());
     out.splice(at..at, settings);
@@ -278,7 +282,9 @@ fn config_path(args: &[OsString]) -> Option<PathBuf> {
 /// `{flag: value}` as `--flag=value`; lists are joined with commas.
 fn file_args(text: &[u8], is_set: impl Fn(&str) -> bool) -> Result<Vec<OsString>, String> {
     let document = kuorum_schema::yaml::to_json(text).map_err(|e| e.to_string())?;
-    let serde_json::Value::Object(map) = document.value else { return Err("must be a map of flag names to values".to_owned()) };
+    let serde_json::Value::Object(map) = document.value else {
+        return Err("must be a map of flag names to values".to_owned());
+    };
     let mut args = Vec::new();
     for (flag, value) in map {
         let scalar = |v: &serde_json::Value| match v {

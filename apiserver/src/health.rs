@@ -50,7 +50,9 @@ pub fn respond(app: &App, path: &str, query: &Query<'_>) -> Option<Response> {
     Some(match checks.find(|c| c.name == name) {
         None => respond::page_not_found(),
         Some(check) if (check.holds)(app) => text(StatusCode::OK, "ok".to_owned()),
-        Some(check) => text(StatusCode::INTERNAL_SERVER_ERROR, format!("internal server error: {} is not ready\n", check.name)),
+        Some(check) => {
+            text(StatusCode::INTERNAL_SERVER_ERROR, format!("internal server error: {} is not ready\n", check.name))
+        }
     })
 }
 
@@ -75,13 +77,13 @@ fn all(app: &App, endpoint: &str, checks: Vec<&Check>, query: &Query<'_>) -> Res
     }
     if !failed.is_empty() {
         tracing::debug!(endpoint, ?failed, "health check failed");
-        let _ = write!(lines, "{endpoint} check failed\n");
+        let _ = writeln!(lines, "{endpoint} check failed");
         return text(StatusCode::INTERNAL_SERVER_ERROR, lines);
     }
     if query.get("verbose").is_none() {
         return text(StatusCode::OK, "ok".to_owned());
     }
-    let _ = write!(lines, "{endpoint} check passed\n");
+    let _ = writeln!(lines, "{endpoint} check passed");
     text(StatusCode::OK, lines)
 }
 

@@ -51,7 +51,8 @@ impl Client {
     }
 
     async fn send(&self, method: Method, path: &str, body: Option<&Value>) -> Result<Value, Refused> {
-        let refused = |code: u16, message: String| Refused { method: method.clone(), path: path.to_owned(), code, message };
+        let refused =
+            |code: u16, message: String| Refused { method: method.clone(), path: path.to_owned(), code, message };
         let payload = body.map_or_else(Bytes::new, |b| Bytes::from(b.to_string()));
         let request = Request::builder()
             .method(method.clone())

@@ -87,18 +87,25 @@ async fn resource(request: Request<'_>, payload: Payload) -> Result<Response, Ap
         return Err(ApiError::no_such_path());
     }
     let target = find(&kind, info)?;
+    let connects = matches!(target, Target::Subresource(s) if s.role == SubresourceRole::Connect);
+    // A proxy passes every method on.
+    let method = if connects && matches!(*method, Method::HEAD | Method::OPTIONS) { &Method::GET } else { method };
     let allowed = verb_of(method, info).filter(|v| target.allows(v));
-    if let Some((.., text)) = DEPRECATED.iter().find(|(g, v, k, _)| (*g, *v, *k) == (kind.row.group, kind.row.version, kind.row.kind)) {
-        if allowed.is_some() || info.verb == "watch" {
-            warnings.add(*text);
-        }
+    if let Some((.., text)) =
+        DEPRECATED.iter().find(|(g, v, k, _)| (*g, *v, *k) == (kind.row.group, kind.row.version, kind.row.kind))
+        && (allowed.is_some() || info.verb == "watch")
+    {
+        warnings.add(*text);
     }
     let verb = match allowed {
         Some(verb) => verb,
         None if info.verb == "watch" && kind.row.verbs.contains(&"list") => {
             let text = format!("watch is not supported on resources of kind {:?}", kind.row.plural);
-            return Err(ApiError::new(StatusCode::METHOD_NOT_ALLOWED, "MethodNotAllowed", text)
-                .about(kind.row.group, kind.row.plural, ""));
+            return Err(ApiError::new(StatusCode::METHOD_NOT_ALLOWED, "MethodNotAllowed", text).about(
+                kind.row.group,
+                kind.row.plural,
+                "",
+            ));
         }
         None => return Err(ApiError::method_not_allowed()),
     };
@@ -113,8 +120,11 @@ async fn resource(request: Request<'_>, payload: Payload) -> Result<Response, Ap
     };
     Accept::routable(&parts.headers, produces)?;
     let accept = Accept::negotiate(&parts.headers, query.get("pretty"), views)?;
-    let call =
-        Call { app, info, query, headers: &parts.headers, accept, user, kind: &kind, deadline, warnings };
+    // Until the first load is complete, the caches would answer as if there were no objects.
+    if !app.store.ready() && tokio::time::timeout_at(deadline, app.store.wait_ready()).await.is_err() {
+        return Err(ApiError::unavailable("the store's objects are not loaded yet".to_owned(), 1));
+    }
+    let call = Call { app, info, query, headers: &parts.headers, accept, user, kind: &kind, deadline, warnings };
     if info.name == "." || info.name == ".." {
         return Err(ApiError::bad_request(format!("Name parameter invalid: {0:?}: may not be '{0}'", info.name)));
     }
@@ -187,7 +197,8 @@ fn find<'a>(kind: &'a Kind, info: &RequestInfo<'_>) -> Result<Target<'a>, ApiErr
     let namespaced = kind.row.scope == Scope::Namespaced;
     let is_namespace = kind.row.group.is_empty() && kind.row.plural == "namespaces";
     // A namespace is named by the segment that elsewhere names the scope.
-    if !namespaced && !info.namespace.is_empty() && !(is_namespace && info.namespace == info.name) {
+    let names_itself = is_namespace && info.namespace == info.name;
+    if !namespaced && !info.namespace.is_empty() && !names_itself {
         return missing();
     }
     if info.name.is_empty() {
@@ -200,7 +211,11 @@ fn find<'a>(kind: &'a Kind, info: &RequestInfo<'_>) -> Result<Target<'a>, ApiErr
     }
     if info.subresource.is_empty() {
         let target = Target::Object(kind);
-        return if ["get", "update", "patch", "delete"].iter().any(|v| target.allows(v)) { Ok(target) } else { missing() };
+        return if ["get", "update", "patch", "delete"].iter().any(|v| target.allows(v)) {
+            Ok(target)
+        } else {
+            missing()
+        };
     }
     match kind.row.subresources.iter().find(|s| s.name == info.subresource) {
         Some(s) if info.rest.is_empty() || s.role == SubresourceRole::Connect => Ok(Target::Subresource(s)),

@@ -94,16 +94,15 @@ pub async fn run_embedded(
     };
     let tls = Arc::new(certificates.server_config(&config.tls_min_version)?);
     let address = SocketAddr::new(config.bind_address, config.secure_port);
-    let listener =
-        TcpListener::bind(address).await.map_err(|source| ServeError::Listen { address, source })?;
+    let listener = TcpListener::bind(address).await.map_err(|source| ServeError::Listen { address, source })?;
     let address = listener.local_addr().map_err(|source| ServeError::Listen { address, source })?;
     let tokens = match &config.token_auth_file {
         Some(path) => Tokens::load(path)?,
         None => Tokens::default(),
     };
     let authenticator = Authenticator::new(Some(certificates.client_ca()), tokens, config.anonymous_auth);
-    let selection = Selection::parse(&config.controllers)
-        .map_err(|why| ConfigError::Invalid { flag: "controllers", why })?;
+    let selection =
+        Selection::parse(&config.controllers).map_err(|why| ConfigError::Invalid { flag: "controllers", why })?;
     let external = external_address(&config, address);
     let app = App::new(config, store, authenticator, external)?;
     app.store.start();
@@ -182,13 +181,7 @@ async fn serve(app: &Arc<App>, listener: TcpListener, tls: TlsAcceptor, shutdown
     }
 }
 
-async fn connection(
-    app: Arc<App>,
-    socket: TcpStream,
-    address: SocketAddr,
-    tls: TlsAcceptor,
-    close: CancellationToken,
-) {
+async fn connection(app: Arc<App>, socket: TcpStream, address: SocketAddr, tls: TlsAcceptor, close: CancellationToken) {
     // Small frames must not wait for an acknowledgement.
     let _ = socket.set_nodelay(true);
     let stream = match tokio::time::timeout(HANDSHAKE_TIMEOUT, tls.accept(socket)).await {
@@ -201,7 +194,8 @@ async fn connection(
     let chain: Vec<CertificateDer<'static>> = chain.iter().map(|c| c.clone().into_owned()).collect();
     let http2 = session.alpn_protocol() == Some(b"h2");
     let peer = Arc::new(Peer::new(address, chain));
-    let outcome = if http2 { speak_http2(app, stream, peer, close).await } else { speak_http1(app, stream, peer, close).await };
+    let outcome =
+        if http2 { speak_http2(app, stream, peer, close).await } else { speak_http1(app, stream, peer, close).await };
     if let Err(error) = outcome {
         tracing::debug!(%address, %error, "connection ended");
     }
@@ -267,8 +261,7 @@ fn store_config(config: &Config) -> Result<kuorum_cache::Config, ServeError> {
     if config.storage_servers.is_empty() {
         return Err(needed("storage-servers", "is needed"));
     }
-    let (Some(ca), Some(cert), Some(key)) =
-        (&config.storage_cafile, &config.storage_certfile, &config.storage_keyfile)
+    let (Some(ca), Some(cert), Some(key)) = (&config.storage_cafile, &config.storage_certfile, &config.storage_keyfile)
     else {
         return Err(needed("storage-cafile", "is needed, with --storage-certfile and --storage-keyfile"));
     };

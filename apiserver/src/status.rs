@@ -255,11 +255,8 @@ impl ApiError {
     /// 500 with `Internal error occurred: <why>`.
     pub fn internal(why: impl fmt::Display) -> Self {
         let why = why.to_string();
-        Self::new(StatusCode::INTERNAL_SERVER_ERROR, "InternalError", format!("Internal error occurred: {why}")).cause(
-            "",
-            why,
-            "",
-        )
+        Self::new(StatusCode::INTERNAL_SERVER_ERROR, "InternalError", format!("Internal error occurred: {why}"))
+            .cause("", why, "")
     }
 
     /// 500 with the bare text, as an error that is not an API status comes out of kube-apiserver.
@@ -337,10 +334,7 @@ mod tests {
     fn several_complaints_are_bracketed() {
         let errors = [FieldError::required("spec.a", ""), FieldError::required("spec.b", "why")];
         let e = ApiError::invalid("", "Pod", "x", &errors);
-        assert_eq!(
-            e.to_string(),
-            r#"Pod "x" is invalid: [spec.a: Required value, spec.b: Required value: why]"#
-        );
+        assert_eq!(e.to_string(), r#"Pod "x" is invalid: [spec.a: Required value, spec.b: Required value: why]"#);
         assert_eq!(e.code(), StatusCode::UNPROCESSABLE_ENTITY);
     }
 }

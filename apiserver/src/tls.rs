@@ -184,7 +184,8 @@ impl ClientCa {
         let Some((leaf, intermediates)) = chain.split_first() else { return Ok(None) };
         verifier.0.verify_client_cert(leaf, intermediates, UnixTime::now()).map_err(|e| e.to_string())?;
         let (_, parsed) = X509Certificate::from_der(leaf).map_err(|e| e.to_string())?;
-        let text = |attribute: &x509_parser::x509::AttributeTypeAndValue<'_>| attribute.as_str().ok().map(str::to_owned);
+        let text =
+            |attribute: &x509_parser::x509::AttributeTypeAndValue<'_>| attribute.as_str().ok().map(str::to_owned);
         let Some(name) = parsed.subject().iter_common_name().filter_map(text).last().filter(|n| !n.is_empty()) else {
             return Ok(None);
         };

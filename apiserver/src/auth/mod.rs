@@ -27,16 +27,14 @@ pub struct User {
 
 /// The group that may do everything.
 pub const MASTERS: &str = "system:masters";
-const AUTHENTICATED: &str = "system:authenticated";
-const UNAUTHENTICATED: &str = "system:unauthenticated";
+/// Everybody with credentials.
+pub const AUTHENTICATED: &str = "system:authenticated";
+/// Everybody without.
+pub const UNAUTHENTICATED: &str = "system:unauthenticated";
 
 impl User {
     pub fn anonymous() -> Self {
-        User {
-            name: "system:anonymous".to_owned(),
-            uid: String::new(),
-            groups: vec![UNAUTHENTICATED.to_owned()],
-        }
+        User { name: "system:anonymous".to_owned(), uid: String::new(), groups: vec![UNAUTHENTICATED.to_owned()] }
     }
 
     /// The server itself, for controllers and bootstrap.
@@ -72,7 +70,10 @@ enum PeerCredentials {
     /// Calls from inside the process.
     Internal(Arc<User>),
     /// A client certificate chain, with the outcome of its last verification.
-    Certificate { chain: Vec<CertificateDer<'static>>, verified: Mutex<Option<Verified>> },
+    Certificate {
+        chain: Vec<CertificateDer<'static>>,
+        verified: Mutex<Option<Verified>>,
+    },
 }
 
 struct Verified {

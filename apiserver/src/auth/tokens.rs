@@ -82,7 +82,10 @@ mod tests {
 
     #[test]
     fn bad_files_are_refused_with_their_line() {
-        assert_eq!(Tokens::parse("a,b\n").err().unwrap().to_string(), "line 1 has 2 columns, at least 3 (token, user, uid) are needed");
+        assert_eq!(
+            Tokens::parse("a,b\n").err().unwrap().to_string(),
+            "line 1 has 2 columns, at least 3 (token, user, uid) are needed"
+        );
         assert!(Tokens::parse("a,b,c,\"d\n").is_err());
         assert!(Tokens::parse("\n").unwrap().get("").is_none());
     }

@@ -88,13 +88,17 @@ async fn empty(app: &Arc<App>, client: &Client, name: &str) -> Result<(), Refuse
 /// they need time to stop, in which the rest goes.
 fn deletable(app: &App) -> Vec<(String, String, String)> {
     let served = app.kinds.load();
-    let kinds = served.registry.stored().filter(|k| {
-        k.row.scope == Scope::Namespaced && k.row.verbs.contains(&"deletecollection")
-    });
+    let kinds = served
+        .registry
+        .stored()
+        .filter(|k| k.row.scope == Scope::Namespaced && k.row.verbs.contains(&"deletecollection"));
     let mut all: Vec<_> = kinds
         .map(|k| {
-            let base =
-                if k.row.group.is_empty() { format!("/api/{}", k.row.version) } else { format!("/apis/{}", k.api_version) };
+            let base = if k.row.group.is_empty() {
+                format!("/api/{}", k.row.version)
+            } else {
+                format!("/apis/{}", k.api_version)
+            };
             (base, k.row.plural.to_owned(), k.storage_prefix.clone())
         })
         .collect();
@@ -112,9 +116,7 @@ async fn report(
 ) -> Result<(), Refused> {
     let finalizers: Vec<String> =
         waiting_for.iter().map(|(f, count)| format!("{f} in {count} resource instances")).collect();
-    let condition = |kind: &str, on: bool, reason: &str, message: String| {
-        json!({"type": kind, "status": if on { "True" } else { "False" }, "reason": reason, "message": message})
-    };
+    let condition = |kind: &str, on: bool, reason: &str, message: String| json!({"type": kind, "status": if on { "True" } else { "False" }, "reason": reason, "message": message});
     let mut conditions = vec![
         condition(
             "NamespaceDeletionDiscoveryFailure",

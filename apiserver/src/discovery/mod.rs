@@ -104,11 +104,7 @@ pub fn index(request: &Request<'_>) -> Result<Response, ApiError> {
 /// `/version`. kubectl compares `minor` with its own; `gitVersion` names the compatible release, with ours as build
 /// metadata, which every semantic version parser ignores.
 pub fn version(request: &Request<'_>) -> Result<Response, ApiError> {
-    let text = request.parts.headers.get(http::header::ACCEPT).and_then(|v| v.to_str().ok()).unwrap_or("");
-    Accept::routable(&request.parts.headers, &["application/json"]).map_err(|e| {
-        tracing::trace!(accept = text, "version is JSON only");
-        e
-    })?;
+    Accept::routable(&request.parts.headers, &["application/json"])?;
     let body = json!({
         "major": "1",
         "minor": "36",
@@ -162,9 +158,10 @@ fn aggregated_response(document: &aggregated::Document, format: Format, headers:
 
 /// 304 where the client has this version already, else the document with its tag.
 pub fn with_etag(request: &HeaderMap, etag: &str, body: Bytes, content_type: &'static str) -> Response {
-    let known = request.get(IF_NONE_MATCH).and_then(|v| v.to_str().ok()).is_some_and(|v| {
-        v.split(',').map(|t| t.trim().trim_start_matches("W/")).any(|t| t == etag || t == "*")
-    });
+    let known = request
+        .get(IF_NONE_MATCH)
+        .and_then(|v| v.to_str().ok())
+        .is_some_and(|v| v.split(',').map(|t| t.trim().trim_start_matches("W/")).any(|t| t == etag || t == "*"));
     let mut response = if known {
         let mut r = Response::new(crate::body::Body::empty());
         *r.status_mut() = StatusCode::NOT_MODIFIED;

@@ -103,7 +103,12 @@ mod tests {
     #[test]
     fn only_large_bodies_for_those_who_ask() {
         let text = "0123456789".repeat(20_000);
-        for (encoding, size, want) in [("gzip", text.len(), true), ("gzip", 1000, false), ("br", text.len(), false), ("gzip;q=0", text.len(), false)] {
+        for (encoding, size, want) in [
+            ("gzip", text.len(), true),
+            ("gzip", 1000, false),
+            ("br", text.len(), false),
+            ("gzip;q=0", text.len(), false),
+        ] {
             let body = Bytes::copy_from_slice(&text.as_bytes()[..size]);
             let mut response = http::Response::new(Body::pull(std::iter::once(body)));
             compress(&ask(encoding), &mut response);

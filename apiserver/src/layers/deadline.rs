@@ -48,7 +48,9 @@ mod tests {
     #[test]
     fn only_durations_are_taken() {
         let limit = Duration::from_secs(60);
-        for (query, ok) in [("", true), ("timeout=1s", true), ("timeout=-5s", true), ("timeout=abc", false), ("timeout=5", false)] {
+        for (query, ok) in
+            [("", true), ("timeout=1s", true), ("timeout=-5s", true), ("timeout=abc", false), ("timeout=5", false)]
+        {
             assert_eq!(deadline(&Query::parse(query), limit).is_ok(), ok, "{query}");
         }
     }

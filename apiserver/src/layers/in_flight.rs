@@ -50,10 +50,7 @@ impl InFlight {
         let before = gate.now.fetch_add(1, Ordering::Relaxed);
         let permit = Permit(Some(gate));
         if gate.max > 0 && before >= gate.max && !user.is_in(MASTERS) {
-            return Err(ApiError::too_many_requests(
-                "Too many requests, please try again later.",
-                RETRY_AFTER_SECONDS,
-            ));
+            return Err(ApiError::too_many_requests("Too many requests, please try again later.", RETRY_AFTER_SECONDS));
         }
         Ok(permit)
     }

@@ -29,10 +29,9 @@ mod tests {
 
     #[tokio::test]
     async fn a_panic_is_a_500() {
-        let response = guard(
-            async { panic!("of this test") },
-            |e| http::Response::builder().status(e.code()).body(Body::empty()).unwrap(),
-        )
+        let response = guard(async { panic!("of this test") }, |e| {
+            http::Response::builder().status(e.code()).body(Body::empty()).unwrap()
+        })
         .await;
         assert_eq!(response.status(), 500);
     }

@@ -54,16 +54,15 @@ async fn answer(app: &Arc<App>, peer: &Peer, parts: &http::request::Parts, paylo
     let info = request_info(&parts.method, &path, &query);
     let texts = Warnings::default();
     let routed = admit_and_route(app, peer, parts, payload, &query, &info, &texts).await;
-    let mut response = routed.unwrap_or_else(|error| {
-        respond::refusal(&error, &Accept::for_errors(&parts.headers, query.get("pretty")))
-    });
+    let mut response = routed
+        .unwrap_or_else(|error| respond::refusal(&error, &Accept::for_errors(&parts.headers, query.get("pretty"))));
     let texts = texts.take();
     if !texts.is_empty() {
         warnings::append(response.headers_mut(), &texts);
     }
     // A watch is recorded when it begins; how long it lasts says nothing about the server.
-    let known = info.is_resource
-        && app.kinds.load().registry.resource(info.group, info.version, info.resource).is_some();
+    let known =
+        info.is_resource && app.kinds.load().registry.resource(info.group, info.version, info.resource).is_some();
     app.measure.record(&info, known, response.status(), started.elapsed());
     response
 }

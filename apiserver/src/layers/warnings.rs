@@ -13,7 +13,8 @@ pub fn append(headers: &mut HeaderMap, texts: &[String]) {
     let total: usize = texts.iter().map(|t| t.len()).sum();
     let mut written = 0;
     for text in texts {
-        let cut: String = if total > TOTAL_BYTES_MAX { text.chars().take(TEXT_CHARS_MAX).collect() } else { text.clone() };
+        let cut: String =
+            if total > TOTAL_BYTES_MAX { text.chars().take(TEXT_CHARS_MAX).collect() } else { text.clone() };
         let Ok(value) = HeaderValue::from_bytes(format!("299 - {}", quoted(&cut)).as_bytes()) else { continue };
         written += value.len();
         if written > TOTAL_BYTES_MAX && total > TOTAL_BYTES_MAX {

@@ -88,7 +88,9 @@ fn text(out: &mut String, s: &str, level: usize, key: bool) {
     if reads_as_other(s) {
         return double_quoted(out, s);
     }
-    let printable = s.chars().all(|c| c == '\n' || !c.is_control() && !matches!(c, '\u{feff}' | '\u{2028}' | '\u{2029}' | '\u{85}'));
+    let printable = s
+        .chars()
+        .all(|c| c == '\n' || !c.is_control() && !matches!(c, '\u{feff}' | '\u{2028}' | '\u{2029}' | '\u{85}'));
     if !printable {
         return double_quoted(out, s);
     }
@@ -170,8 +172,8 @@ fn reads_as_other(s: &str) -> bool {
     }
     let words = [
         "y", "Y", "yes", "Yes", "YES", "on", "On", "ON", "n", "N", "no", "No", "NO", "off", "Off", "OFF", "true",
-        "True", "TRUE", "false", "False", "FALSE", "~", "null", "Null", "NULL", ".nan", ".NaN", ".NAN", ".inf",
-        ".Inf", ".INF", "+.inf", "+.Inf", "+.INF", "-.inf", "-.Inf", "-.INF", "<<", "=",
+        "True", "TRUE", "false", "False", "FALSE", "~", "null", "Null", "NULL", ".nan", ".NaN", ".NAN", ".inf", ".Inf",
+        ".INF", "+.inf", "+.Inf", "+.INF", "-.inf", "-.Inf", "-.INF", "<<", "=",
     ];
     words.contains(&s) || is_number(s) || is_base60(s) || is_timestamp(s)
 }
@@ -294,9 +296,51 @@ mod tests {
     #[test]
     fn what_is_written_reads_back() {
         for text in [
-            "", " a", "a ", "a: b", "a #b", "- a", "-a", "?", "*x", "0x1F", "1e3", "1_000", "0o14", "12:30", "~", "null",
-            "a\nb", "a\n", "a\n\n", "\na", " a\nb", "tab\there", "it's", "\"q\"", "{a}", "[a]", "%x", "@x", "`x`", "!x",
-            "2024-05-01", "é", "\u{1}", "a\\b", "a:", ":a", "...", "---", "y", "1.2.3", "123", "1.5", ".5", "+1", "0b11",
+            "",
+            " a",
+            "a ",
+            "a: b",
+            "a #b",
+            "- a",
+            "-a",
+            "?",
+            "*x",
+            "0x1F",
+            "1e3",
+            "1_000",
+            "0o14",
+            "12:30",
+            "~",
+            "null",
+            "a\nb",
+            "a\n",
+            "a\n\n",
+            "\na",
+            " a\nb",
+            "tab\there",
+            "it's",
+            "\"q\"",
+            "{a}",
+            "[a]",
+            "%x",
+            "@x",
+            "`x`",
+            "!x",
+            "2024-05-01",
+            "é",
+            "\u{1}",
+            "a\\b",
+            "a:",
+            ":a",
+            "...",
+            "---",
+            "y",
+            "1.2.3",
+            "123",
+            "1.5",
+            ".5",
+            "+1",
+            "0b11",
         ] {
             let document = write(&json!({"k": text, "list": [text], "nested": [{"k": text}]}));
             let read = kuorum_schema::yaml::to_json(document.as_bytes()).unwrap().value;

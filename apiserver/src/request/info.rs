@@ -163,9 +163,24 @@ mod tests {
             (Method::GET, "/api/v1/namespaces/a/pods/b", "", ["get", "", "v1", "a", "pods", "", "b"]),
             (Method::GET, "/api/v1/namespaces", "", ["list", "", "v1", "", "namespaces", "", ""]),
             (Method::GET, "/api/v1/namespaces/a", "", ["get", "", "v1", "a", "namespaces", "", "a"]),
-            (Method::PUT, "/api/v1/namespaces/a/finalize", "", ["update", "", "v1", "a", "namespaces", "finalize", "a"]),
-            (Method::POST, "/apis/apps/v1/namespaces/a/deployments", "", ["create", "apps", "v1", "a", "deployments", "", ""]),
-            (Method::PATCH, "/apis/apps/v1/namespaces/a/deployments/d/scale", "", ["patch", "apps", "v1", "a", "deployments", "scale", "d"]),
+            (
+                Method::PUT,
+                "/api/v1/namespaces/a/finalize",
+                "",
+                ["update", "", "v1", "a", "namespaces", "finalize", "a"],
+            ),
+            (
+                Method::POST,
+                "/apis/apps/v1/namespaces/a/deployments",
+                "",
+                ["create", "apps", "v1", "a", "deployments", "", ""],
+            ),
+            (
+                Method::PATCH,
+                "/apis/apps/v1/namespaces/a/deployments/d/scale",
+                "",
+                ["patch", "apps", "v1", "a", "deployments", "scale", "d"],
+            ),
             (Method::DELETE, "/api/v1/namespaces/a/pods", "", ["deletecollection", "", "v1", "a", "pods", "", ""]),
             (Method::DELETE, "/api/v1/nodes/n", "", ["delete", "", "v1", "", "nodes", "", "n"]),
         ];
@@ -178,7 +193,9 @@ mod tests {
 
     #[test]
     fn other_paths_keep_their_method() {
-        for path in ["/", "/api", "/apis", "/apis/apps", "/apis/apps/v1", "/api/v1", "/healthz", "/version", "/api/v1/watch"] {
+        for path in
+            ["/", "/api", "/apis", "/apis/apps", "/apis/apps/v1", "/api/v1", "/healthz", "/version", "/api/v1/watch"]
+        {
             let i = info(Method::GET, path, "");
             assert!(!i.is_resource, "{path}");
             assert_eq!((i.verb, i.resource), ("get", ""), "{path}");

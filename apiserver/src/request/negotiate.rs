@@ -186,9 +186,9 @@ impl<'a> Clause<'a> {
 
 /// `?pretty` decides; without it a person's client does.
 fn wants_pretty(headers: &HeaderMap, parameter: Option<&str>) -> bool {
-    if let Some(value) = parameter {
-        // As strconv.ParseBool on a value that is set; `?pretty` alone asks for it.
-        return matches!(value, "" | "1" | "t" | "T" | "true" | "TRUE" | "True");
+    if let Some(value) = parameter.filter(|v| !v.is_empty()) {
+        // As strconv.ParseBool reads it.
+        return matches!(value, "1" | "t" | "T" | "true" | "TRUE" | "True");
     }
     let agent = headers.get(http::header::USER_AGENT).map(|v| v.as_bytes()).unwrap_or(b"");
     agent.starts_with(b"curl") || agent.starts_with(b"Wget") || agent.starts_with(b"Mozilla/5.0")
@@ -223,7 +223,9 @@ mod tests {
 
     #[test]
     fn the_router_wants_a_type_spelled_out() {
-        for (header, ok) in [("application/*", false), ("text/html, */*;q=0.1", true), (";", false), ("nonsense", false)] {
+        for (header, ok) in
+            [("application/*", false), ("text/html, */*;q=0.1", true), (";", false), ("nonsense", false)]
+        {
             assert_eq!(Accept::routable(&headers(header), PRODUCES).is_ok(), ok, "{header}");
         }
     }

@@ -63,7 +63,10 @@ impl ListOptions {
                 ));
             }
             if !self.continue_token.is_empty() {
-                errors.push(forbidden("resourceVersionMatch", "resourceVersionMatch is forbidden when continue is provided"));
+                errors.push(forbidden(
+                    "resourceVersionMatch",
+                    "resourceVersionMatch is forbidden when continue is provided",
+                ));
             }
             if !matches!(matching, "Exact" | "NotOlderThan") {
                 errors.push(FieldError::not_supported(
@@ -99,7 +102,10 @@ impl ListOptions {
                 errors.push(FieldError::not_supported("resourceVersionMatch", &json!(matching), &["NotOlderThan"]));
             }
         } else if !matching.is_empty() {
-            errors.push(forbidden("resourceVersionMatch", "resourceVersionMatch is forbidden for watch unless sendInitialEvents is provided"));
+            errors.push(forbidden(
+                "resourceVersionMatch",
+                "resourceVersionMatch is forbidden for watch unless sendInitialEvents is provided",
+            ));
         }
         if !self.continue_token.is_empty() {
             errors.push(forbidden("continue", "continue is forbidden for watch"));

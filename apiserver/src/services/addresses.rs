@@ -8,8 +8,8 @@ use kuorum_kinds::value as json;
 use kuorum_schema::codec;
 use serde_json::{Value, json};
 
-use super::{has_address, is_headless};
 use super::range::IpRange;
+use super::{has_address, is_headless};
 use crate::app::Call;
 use crate::status::ApiError;
 
@@ -57,9 +57,7 @@ pub fn allocate(
             None => match free(range, &resource, &chosen) {
                 Some(address) => chosen.push(address.to_string()),
                 None => {
-                    return Err(ApiError::internal(format!(
-                        "failed to allocate a serviceIP: range is full: {range}"
-                    )));
+                    return Err(ApiError::internal(format!("failed to allocate a serviceIP: range is full: {range}")));
                 }
             },
         }

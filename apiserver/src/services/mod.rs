@@ -35,8 +35,8 @@ impl Allocators {
             .iter()
             .map(|text| IpRange::parse(text).map_err(|why| invalid("service-cluster-ip-range", why)))
             .collect::<Result<Vec<_>, _>>()?;
-        let ports = PortRange::parse(&config.service_node_port_range)
-            .map_err(|why| invalid("service-node-port-range", why))?;
+        let ports =
+            PortRange::parse(&config.service_node_port_range).map_err(|why| invalid("service-node-port-range", why))?;
         match addresses.as_slice() {
             [_] => {}
             [a, b] if a.is_v6() != b.is_v6() => {}
@@ -102,12 +102,14 @@ fn is_headless(service: &Value) -> bool {
 
 /// What an update leaves unsaid stays as it was allocated.
 fn keep_allocated(service: &mut Value, old: &Value) {
-    let both_have_address = has_address(service) && has_address(old);
-    if both_have_address && !json::is_set(service, "spec.clusterIP") && !json::is_set(service, "spec.clusterIPs") {
-        if let Some(spec) = json::child(service, "spec") {
-            json::carry_over(spec, json::get(old, "spec"), "clusterIP");
-            json::carry_over(spec, json::get(old, "spec"), "clusterIPs");
-        }
+    let unsaid = !json::is_set(service, "spec.clusterIP") && !json::is_set(service, "spec.clusterIPs");
+    if has_address(service)
+        && has_address(old)
+        && unsaid
+        && let Some(spec) = json::child(service, "spec")
+    {
+        json::carry_over(spec, json::get(old, "spec"), "clusterIP");
+        json::carry_over(spec, json::get(old, "spec"), "clusterIPs");
     }
     if ports::wants_ports(service) && ports::wants_ports(old) {
         ports::keep(service, old);
@@ -157,7 +159,9 @@ fn set_families(allocators: &Allocators, service: &mut Value, errors: &mut Error
     }
     .to_owned();
     let dual = allocators.addresses.len() == 2;
-    if policy == "RequireDualStack" && !dual && !(headless && !has_selector) {
+    // Without a selector nobody but its maker fills a headless Service: any family will do.
+    let anyones = headless && !has_selector;
+    if policy == "RequireDualStack" && !dual && !anyones {
         errors.push(FieldError::invalid(
             "spec.ipFamilyPolicy",
             &policy.as_str().into(),
@@ -166,7 +170,7 @@ fn set_families(allocators: &Allocators, service: &mut Value, errors: &mut Error
         return;
     }
     for (i, family) in families.iter().enumerate() {
-        if allocators.range_of(family).is_none() && !(headless && !has_selector) {
+        if allocators.range_of(family).is_none() && !anyones {
             errors.push(FieldError::invalid(
                 format!("spec.ipFamilies[{i}]"),
                 &family.as_str().into(),

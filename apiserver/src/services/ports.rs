@@ -25,8 +25,10 @@ pub fn resource_spec() -> ResourceSpec {
 pub fn wants_ports(service: &Value) -> bool {
     match json::text(service, "spec.type") {
         "NodePort" => true,
-        "LoadBalancer" => json::get(service, "spec.allocateLoadBalancerNodePorts").as_bool() != Some(false)
-            || json::items(service, "spec.ports").iter().any(|p| json::int(p, "nodePort").unwrap_or(0) != 0),
+        "LoadBalancer" => {
+            json::get(service, "spec.allocateLoadBalancerNodePorts").as_bool() != Some(false)
+                || json::items(service, "spec.ports").iter().any(|p| json::int(p, "nodePort").unwrap_or(0) != 0)
+        }
         _ => false,
     }
 }
@@ -93,15 +95,10 @@ pub fn allocate(
             let number = json::int(port, "port").unwrap_or(0);
             let wanted = json::int(port, "nodePort").unwrap_or(0);
             let node = if wanted != 0 {
-                if !before.contains(&wanted) && !now.contains(&wanted) {
-                    if let Err(why) = check(wanted, range, &resource) {
-                        errors.push(FieldError::invalid(
-                            format!("spec.ports[{i}].nodePort"),
-                            &wanted.into(),
-                            &why,
-                        ));
-                        continue;
-                    }
+                let held = before.contains(&wanted) || now.contains(&wanted);
+                if let Err(why) = if held { Ok(()) } else { check(wanted, range, &resource) } {
+                    errors.push(FieldError::invalid(format!("spec.ports[{i}].nodePort"), &wanted.into(), &why));
+                    continue;
                 }
                 wanted
             } else if !allocating {
@@ -131,8 +128,9 @@ pub fn allocate(
             free(range, &resource, &now, &now).ok_or_else(full)?
         } else {
             if !before.contains(&wanted) {
-                check(wanted, range, &resource)
-                    .map_err(|why| ApiError::internal(format!("failed to allocate requested HealthCheck NodePort {wanted}: {why}")))?;
+                check(wanted, range, &resource).map_err(|why| {
+                    ApiError::internal(format!("failed to allocate requested HealthCheck NodePort {wanted}: {why}"))
+                })?;
             }
             wanted
         };
@@ -180,7 +178,8 @@ fn check(port: i64, range: PortRange, resource: &Resource) -> Result<(), String>
 
 fn free(range: PortRange, resource: &Resource, now: &[i64], taken: &[i64]) -> Option<i64> {
     let is_free = |port: i64| {
-        (!now.contains(&port) && !taken.contains(&port) && resource.get("", &port.to_string()).is_none()).then_some(port)
+        (!now.contains(&port) && !taken.contains(&port) && resource.get("", &port.to_string()).is_none())
+            .then_some(port)
     };
     let at = |i: u32| i64::from(range.first) + i64::from(i % range.count());
     let start = rand::random_range(0..range.count());

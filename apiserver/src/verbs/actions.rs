@@ -169,7 +169,7 @@ async fn charge(call: &Call<'_>, pod: &Current, options: &DeleteOptions) -> Resu
             }
         }
         if covering.len() > 1 {
-            return Err(ApiError::internal(
+            return Err(ApiError::plain_500(
                 "This pod has more than one PodDisruptionBudget, which the eviction subresource does not support.",
             ));
         }
@@ -203,7 +203,8 @@ fn covers(budget: &Value, labels: &kuorum_cache::Labels) -> bool {
     if selector.is_null() {
         return false;
     }
-    let labels: Value = labels.iter().map(|(k, v)| (k.to_owned(), Value::from(v))).collect::<serde_json::Map<_, _>>().into();
+    let labels: Value =
+        labels.iter().map(|(k, v)| (k.to_owned(), Value::from(v))).collect::<serde_json::Map<_, _>>().into();
     Selector::from_label_selector(selector).is_ok_and(|s| s.matches(&labels))
 }
 
@@ -234,7 +235,14 @@ fn charged(budget: &Value, pod: &str) -> Result<Value, ApiError> {
     }
     let allowed = json::int(budget, "status.disruptionsAllowed").unwrap_or(0);
     if allowed <= 0 {
-        return refuse(format!("The disruption budget {name} does not allow evicting pods currently"), false);
+        let healthy = json::int(budget, "status.currentHealthy").unwrap_or(0);
+        let desired = json::int(budget, "status.desiredHealthy").unwrap_or(0);
+        let why = if healthy <= desired {
+            format!("The disruption budget {name} needs {desired} healthy pods and has {healthy} currently")
+        } else {
+            format!("The disruption budget {name} does not allow evicting pods currently")
+        };
+        return refuse(why, false);
     }
     let mut charged = budget.clone();
     if let Some(status) = json::child(&mut charged, "status") {

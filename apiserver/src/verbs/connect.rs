@@ -37,9 +37,8 @@ pub async fn respond(request: &Request<'_>, kind: &Arc<Kind>) -> Result<Response
     let name = if info.subresource == "proxy" { proxied_name(kind, info.name)? } else { info.name };
     let resource = request.app.resource(kind)?;
     super::store::fence(request.app, request.deadline).await?;
-    let object = resource
-        .get(info.namespace, name)
-        .ok_or_else(|| ApiError::not_found(kind.row.group, kind.row.plural, name))?;
+    let object =
+        resource.get(info.namespace, name).ok_or_else(|| ApiError::not_found(kind.row.group, kind.row.plural, name))?;
     let object: Value = serde_json::from_slice(object.json()).unwrap_or_default();
     match (kind.row.plural, info.subresource) {
         ("pods", "log") => log(request, &object),
@@ -48,7 +47,9 @@ pub async fn respond(request: &Request<'_>, kind: &Arc<Kind>) -> Result<Response
             Err(host(request, &object))
         }
         ("pods", "portforward") => Err(host(request, &object)),
-        ("pods", "proxy") if !json::is_set(&object, "status.podIP") => Err(ApiError::bad_request("address not allowed")),
+        ("pods", "proxy") if !json::is_set(&object, "status.podIP") => {
+            Err(ApiError::bad_request("address not allowed"))
+        }
         // Without endpoints the real server says that the service is not there.
         ("services", "proxy") if !has_endpoints(request, name) => Err(ApiError::not_found("", "services", name)),
         ("nodes", "proxy") if json::items(&object, "status.addresses").is_empty() => {

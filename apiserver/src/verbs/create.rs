@@ -43,8 +43,8 @@ pub async fn insert(call: &Call<'_>, mut object: Value, options: &WriteOptions) 
     let given = json::text(&object, "metadata.name").to_owned();
     let mut attributes = Attributes::new(call, Operation::Create, options.dry_run).named(&given);
     call.app.admission.admit(&mut attributes, Some(&mut object), None).await?;
-    let generated = json::text(&object, "metadata.name").is_empty()
-        && !json::text(&object, "metadata.generateName").is_empty();
+    let generated =
+        json::text(&object, "metadata.name").is_empty() && !json::text(&object, "metadata.generateName").is_empty();
     let prefix = json::text(&object, "metadata.generateName").to_owned();
     let attempts = if generated { GENERATE_NAME_ATTEMPTS } else { 1 };
     for attempt in 1..=attempts {
@@ -104,10 +104,9 @@ pub fn context<'a>(call: &'a Call<'_>, subresource: &'a str, now: &'a str) -> Co
 pub fn validate(call: &Call<'_>, object: &Value, subresource: &str) -> Result<(), ApiError> {
     let time = now();
     let errors = call.kind.validate_create(object, &context(call, subresource, &time));
-    for warning in call.kind.warnings(object, None) {
-        call.warnings.add(warning);
-    }
     if errors.is_empty() {
+        // What is refused is not warned about.
+        call.kind.warnings(object, None).into_iter().for_each(|w| call.warnings.add(w));
         return Ok(());
     }
     Err(ApiError::invalid(call.kind.row.group, call.kind.row.kind, json::text(object, "metadata.name"), &errors))

@@ -12,6 +12,9 @@ use crate::app::{Call, Warnings};
 use crate::request::options::FieldValidation;
 use crate::status::ApiError;
 
+/// Versions of action bodies that are still taken, although their group no longer serves them.
+const OLD_VERSIONS: &[(&str, &str, &str)] = &[("policy", "v1beta1", "Eviction")];
+
 /// How a body is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Format {
@@ -74,9 +77,12 @@ pub fn typed(
     let (group, version) =
         if meta.api_version.is_empty() { (expected.group, expected.version) } else { (group, version) };
     let kind = if meta.kind.is_empty() { expected.kind } else { &meta.kind };
-    let same = group == expected.group && version == expected.version && kind == expected.kind;
-    let cannot =
-        |why: &str| ApiError::bad_request(format!("{kind} in version {version:?} cannot be handled as a {}: {why}", expected.kind));
+    let same = group == expected.group
+        && kind == expected.kind
+        && (version == expected.version || OLD_VERSIONS.contains(&(group, version, kind)));
+    let cannot = |why: &str| {
+        ApiError::bad_request(format!("{kind} in version {version:?} cannot be handled as a {}: {why}", expected.kind))
+    };
     if !same {
         let known = registry.kind(group, version, kind).is_some()
             || kuorum_schema::catalog().kind(group, version, kind).is_some()
@@ -122,10 +128,10 @@ fn other_version(
     warnings: &Warnings,
 ) -> ApiError {
     let (group, version) = group_version(api_version).unwrap_or_default();
-    if let Some(kind) = registry.kind(group, version, expected.kind) {
-        if let Ok(decoded) = decode(body, format, &kind.schema) {
-            let _ = strict(&decoded, FieldValidation::Warn, warnings);
-        }
+    if let Some(kind) = registry.kind(group, version, expected.kind)
+        && let Ok(decoded) = decode(body, format, &kind.schema)
+    {
+        let _ = strict(&decoded, FieldValidation::Warn, warnings);
     }
     let want = if expected.group.is_empty() {
         expected.version.to_owned()
@@ -165,9 +171,8 @@ pub fn strict(decoded: &Decoded, validation: FieldValidation, warnings: &Warning
 
 /// `apiVersion` and `kind` of a body that may be anything.
 fn type_meta(body: &Bytes, format: Format, expected: Expected<'_>) -> Result<TypeMeta, ApiError> {
-    let version_kind = |e: DecodeError| {
-        unrecognized(expected, &format!("couldn't get version/kind; json parse error: {e}"), body)
-    };
+    let version_kind =
+        |e: DecodeError| unrecognized(expected, &format!("couldn't get version/kind; json parse error: {e}"), body);
     match format {
         Format::Json => codec::type_meta(body).map_err(version_kind),
         Format::Protobuf => {

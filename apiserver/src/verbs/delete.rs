@@ -209,10 +209,11 @@ enum Decision {
 /// What deleting `object` means now (`now`: seconds since 1970). The rules of `rest.BeforeDelete` and the registry.
 fn decide(kind: &Kind, object: &Value, options: &DeleteOptions, now: i64) -> Decision {
     let row = &kind.row;
-    if row.group.is_empty() && row.kind == "Namespace" {
-        if let Some(decision) = decide_namespace(object, options, now) {
-            return decision;
-        }
+    if row.group.is_empty()
+        && row.kind == "Namespace"
+        && let Some(decision) = decide_namespace(object, options, now)
+    {
+        return decision;
     }
     let mut changed = object.clone();
     let graceful = match grace(kind, &mut changed, options, now) {

@@ -25,6 +25,7 @@ pub async fn delete_collection(call: &Call<'_>, payload: Payload) -> Result<Resp
     list_options.resource_version.clear();
     list_options.validate(false)?;
     let page = list::find(call, &objects.resource, &selection, &list_options).await?;
+    let meta = page.meta();
     let mut walk = page.walk;
     let mut chosen: Vec<Arc<Object>> = Vec::new();
     while let Some(object) = walk.next_object() {
@@ -40,5 +41,5 @@ pub async fn delete_collection(call: &Call<'_>, payload: Payload) -> Result<Resp
             Err(error) => return Err(error),
         }
     }
-    list::chosen(call, chosen, page.revision)
+    list::chosen(call, chosen, meta)
 }

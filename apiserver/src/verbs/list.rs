@@ -27,20 +27,15 @@ pub async fn list(call: &Call<'_>) -> Result<Response, ApiError> {
     check_view(call)?;
     let renderer = Renderer::of(call)?;
     let page = find(call, &resource, &selection, &options).await?;
-    let meta = ListMeta {
-        resource_version: page.revision.to_string(),
-        continue_token: page.next.as_ref().map(Token::encode).unwrap_or_default(),
-        remaining_item_count: page.remaining,
-    };
+    let meta = page.meta();
     let selection = if page.scoped { selection.within_walk() } else { selection };
     Ok(answer(call, ListEncoder::new(renderer, Items::Walk(page.walk, selection), meta)))
 }
 
-/// A list of chosen objects, at the revision of the last change among them (what a collection delete answers).
-pub fn chosen(call: &Call<'_>, objects: Vec<Arc<Object>>, revision: u64) -> Result<Response, ApiError> {
+/// A list of the objects that were chosen from a page (what a collection delete answers).
+pub fn chosen(call: &Call<'_>, objects: Vec<Arc<Object>>, meta: ListMeta) -> Result<Response, ApiError> {
     check_view(call)?;
     let renderer = Renderer::of(call)?;
-    let meta = ListMeta { resource_version: revision.to_string(), ..ListMeta::default() };
     Ok(answer(call, ListEncoder::new(renderer, Items::Chosen(objects.into_iter()), meta)))
 }
 
@@ -79,6 +74,17 @@ pub struct Page {
     pub next: Option<Token>,
     /// How many objects follow; only where no selector was given.
     pub remaining: Option<usize>,
+}
+
+impl Page {
+    /// The metadata of a list that shows this page.
+    pub fn meta(&self) -> ListMeta {
+        ListMeta {
+            resource_version: self.revision.to_string(),
+            continue_token: self.next.as_ref().map(Token::encode).unwrap_or_default(),
+            remaining_item_count: self.remaining,
+        }
+    }
 }
 
 /// Finds the page that the options ask for.

@@ -137,7 +137,9 @@ fn check_kind(call: &Call<'_>, object: &Value) -> Result<(), ApiError> {
             call.kind.row.kind
         )
     } else {
-        format!("no kind {kind:?} is registered for version {api_version:?} in scheme \"pkg/api/legacyscheme/scheme.go:30\"")
+        format!(
+            "no kind {kind:?} is registered for version {api_version:?} in scheme \"pkg/api/legacyscheme/scheme.go:30\""
+        )
     };
     let error = FieldError::invalid("patch", &object.to_string().into(), &why);
     Err(ApiError::invalid("", "", "", &[error]))

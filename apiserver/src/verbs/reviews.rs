@@ -67,10 +67,10 @@ fn prepare(call: &Call<'_>, review: &mut Value) -> Result<(), ApiError> {
     }
     // The others ignore what was sent.
     json::set(review, "metadata", json!({}));
-    if call.kind.row.kind == "SelfSubjectReview" {
-        if let Some(meta) = json::child(review, "metadata") {
-            json::set(meta, "creationTimestamp", super::store::now());
-        }
+    if call.kind.row.kind == "SelfSubjectReview"
+        && let Some(meta) = json::child(review, "metadata")
+    {
+        json::set(meta, "creationTimestamp", super::store::now());
     }
     Ok(())
 }
@@ -176,7 +176,17 @@ fn access(call: &Call<'_>, user: &User, spec: &Value) -> Result<Value, ApiError>
 
 fn known_verb(verb: &str) -> &'static str {
     const VERBS: [&str; 12] = [
-        "get", "list", "watch", "create", "update", "patch", "delete", "deletecollection", "post", "put", "head",
+        "get",
+        "list",
+        "watch",
+        "create",
+        "update",
+        "patch",
+        "delete",
+        "deletecollection",
+        "post",
+        "put",
+        "head",
         "options",
     ];
     VERBS.iter().find(|v| **v == verb).copied().unwrap_or("")

@@ -65,11 +65,7 @@ async fn change(
         create::match_namespace(call, &mut scale)?;
         let replicas = json::int(&scale, "spec.replicas").unwrap_or(0);
         if replicas < 0 {
-            let error = FieldError::invalid(
-                "spec.replicas",
-                &replicas.into(),
-                "must be greater than or equal to 0",
-            );
+            let error = FieldError::invalid("spec.replicas", &replicas.into(), "must be greater than or equal to 0");
             return Err(ApiError::invalid("autoscaling", "Scale", call.info.name, &[error]));
         }
         let mut object = current.value.clone();

@@ -101,7 +101,14 @@ fn check_field(kind: &Kind, field: &str) -> Result<(), ApiError> {
     Err(ApiError::bad_request(if kind.row.fields.is_empty() {
         format!("{field:?} is not a known field selector: only \"metadata.name\", \"metadata.namespace\"")
     } else {
-        format!("field label not supported: {field}")
+        match (kind.row.group, kind.row.kind) {
+            // Two kinds have words of their own.
+            ("batch", "Job") => format!("field label {field:?} not supported for Job"),
+            ("resource.k8s.io", "ResourceSlice") => {
+                format!("field label not supported for resource.k8s.io/v1, Kind=ResourceSlice: {field}")
+            }
+            _ => format!("field label not supported: {field}"),
+        }
     }))
 }
 

@@ -163,12 +163,10 @@ impl Attempt<'_> {
         let context = create::context(call, change.subresource, &time);
         call.kind.prepare_update(&mut object, &current.value, &context);
         let errors = call.kind.validate_update(&object, &current.value, &context);
-        for warning in call.kind.warnings(&object, Some(&current.value)) {
-            call.warnings.add(warning);
-        }
         if !errors.is_empty() {
             return Err(ApiError::invalid(call.kind.row.group, call.kind.row.kind, call.info.name, &errors));
         }
+        call.kind.warnings(&object, Some(&current.value)).into_iter().for_each(|w| call.warnings.add(w));
         call.app.admission.validate(&attributes, Some(&object), Some(&current.value)).await?;
         let key = objects.key(call.info.name);
         let txn = Txn::new().expect(key.clone(), Expect::ModRevision(revision));
@@ -265,9 +263,8 @@ impl Attempt<'_> {
         let wanted = if text.is_empty() {
             0
         } else {
-            parse_uint(text).map_err(|why| {
-                ApiError::plain_500(format!("resourceVersion: Invalid value: {text:?}: {why}"))
-            })?
+            parse_uint(text)
+                .map_err(|why| ApiError::plain_500(format!("resourceVersion: Invalid value: {text:?}: {why}")))?
         };
         if wanted == 0 && !row.unconditional_update {
             let error = FieldError::invalid("metadata.resourceVersion", &0.into(), "must be specified for an update");

@@ -45,7 +45,14 @@ async fn unknown_fields_are_warned_about_or_refused() {
     let warned = server.post(CONFIG_MAPS, &object).await.is(201);
     assert_eq!(warned.headers["warning"], r#"299 - "unknown field \"nothing\"""#);
     let strict = format!("{CONFIG_MAPS}?fieldValidation=Strict");
-    assert!(server.post(&strict, &object).await.is(400).message().contains(r#"strict decoding error: unknown field "nothing""#));
+    assert!(
+        server
+            .post(&strict, &object)
+            .await
+            .is(400)
+            .message()
+            .contains(r#"strict decoding error: unknown field "nothing""#)
+    );
 }
 
 proptest! {

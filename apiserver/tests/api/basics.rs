@@ -36,7 +36,8 @@ async fn dry_run_changes_nothing() {
     let revision = server.store.revision();
     let shown = server.post(&format!("{CONFIG_MAPS}?dryRun=All"), &config_map("a")).await.is(201).json();
     assert!(shown["metadata"].get("resourceVersion").is_none());
-    let service = json!({"apiVersion": "v1", "kind": "Service", "metadata": {"name": "s"}, "spec": {"ports": [{"port": 1}]}});
+    let service =
+        json!({"apiVersion": "v1", "kind": "Service", "metadata": {"name": "s"}, "spec": {"ports": [{"port": 1}]}});
     server.post("/api/v1/namespaces/default/services?dryRun=All", &service).await.is(201);
     server.delete("/api/v1/namespaces/kube-node-lease?dryRun=All").await.is(200);
     assert_eq!(server.store.revision(), revision);
@@ -59,14 +60,15 @@ async fn discovery_says_what_is_served() {
     let groups = server.get("/apis").await.is(200).json();
     assert!(groups["groups"].as_array().unwrap().iter().any(|g| g["name"] == "apps"));
     let resources = server.get("/api/v1").await.is(200).json();
-    let names: Vec<&str> = resources["resources"].as_array().unwrap().iter().filter_map(|r| r["name"].as_str()).collect();
+    let names: Vec<&str> =
+        resources["resources"].as_array().unwrap().iter().filter_map(|r| r["name"].as_str()).collect();
     for name in ["pods", "pods/status", "namespaces/finalize", "configmaps"] {
         assert!(names.contains(&name), "{name}");
     }
     server.get("/apis/nothing.example.com").await.is(404);
     let v2 = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList";
     let ask = |tag: &str| {
-        let headers = vec![("accept".to_owned(), v2.to_owned()), ("if-none-match".to_owned(), tag.to_owned())];
+        let headers = [("accept".to_owned(), v2.to_owned()), ("if-none-match".to_owned(), tag.to_owned())];
         let server = &server;
         async move {
             let headers: Vec<(&str, &str)> = headers.iter().map(|(n, v)| (n.as_str(), v.as_str())).collect();

@@ -62,7 +62,8 @@ impl Server {
 
     /// Another front-end on the same store.
     pub fn on(config: Config, store: Store) -> Self {
-        let tokens = Tokens::parse("admin-token,admin,admin,system:masters\nalice-token,alice,alice-uid,dev\n").unwrap();
+        let tokens =
+            Tokens::parse("admin-token,admin,admin,system:masters\nalice-token,alice,alice-uid,dev\n").unwrap();
         let authenticator = Authenticator::new(None, tokens, true);
         let app = App::new(config, store.clone(), authenticator, "127.0.0.1:6443".to_owned()).unwrap();
         store.start();

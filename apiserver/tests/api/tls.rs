@@ -78,13 +78,26 @@ async fn start(pki: &Pki) -> Running {
     let (tell, told) = tokio::sync::oneshot::channel();
     let (config, stop) = (config(pki), shutdown.clone());
     let task = tokio::spawn(async move {
-        run_embedded(config, Store::memory(), stop, move |address| drop(tell.send(address))).await
+        run_embedded(config, Store::memory(), stop, move |address| tell.send(address).unwrap()).await
     });
     Running { address: told.await.unwrap(), shutdown, task }
 }
 
 /// The status and body of a GET over a new connection.
 async fn get(pki: &Pki, address: SocketAddr, http2: bool, identity: Option<Identity>, path: &str) -> (u16, String) {
+    let response = send(pki, address, http2, identity, path).await;
+    let code = response.status().as_u16();
+    let body = response.into_body().collect().await.unwrap().to_bytes();
+    (code, String::from_utf8_lossy(&body).into_owned())
+}
+
+async fn send(
+    pki: &Pki,
+    address: SocketAddr,
+    http2: bool,
+    identity: Option<Identity>,
+    path: &str,
+) -> http::Response<hyper::body::Incoming> {
     let mut roots = rustls::RootCertStore::empty();
     roots.add(pki.ca.clone()).unwrap();
     let provider = Arc::new(rustls::crypto::ring::default_provider());
@@ -105,7 +118,7 @@ async fn get(pki: &Pki, address: SocketAddr, http2: bool, identity: Option<Ident
         .header("host", "localhost")
         .body(Empty::<bytes::Bytes>::new())
         .unwrap();
-    let response = if http2 {
+    if http2 {
         let (mut send, connection) =
             hyper::client::conn::http2::handshake(TokioExecutor::new(), TokioIo::new(stream)).await.unwrap();
         tokio::spawn(connection);
@@ -114,10 +127,7 @@ async fn get(pki: &Pki, address: SocketAddr, http2: bool, identity: Option<Ident
         let (mut send, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.unwrap();
         tokio::spawn(connection);
         send.send_request(request).await.unwrap()
-    };
-    let code = response.status().as_u16();
-    let body = response.into_body().collect().await.unwrap().to_bytes();
-    (code, String::from_utf8_lossy(&body).into_owned())
+    }
 }
 
 #[tokio::test]
@@ -150,4 +160,26 @@ async fn a_port_in_use_is_one_clear_error() {
     let config = Config { secure_port: taken.local_addr().unwrap().port(), ..config(&pki) };
     let error = run_embedded(config, Store::memory(), CancellationToken::new(), |_| {}).await.unwrap_err();
     assert!(error.to_string().starts_with("cannot listen on 127.0.0.1:"), "{error}");
+}
+
+#[tokio::test]
+async fn a_drain_ends_watches_cleanly() {
+    let pki = Pki::new();
+    let running = start(&pki).await;
+    // The first objects are there when the server is ready.
+    while get(&pki, running.address, true, None, "/readyz").await.0 != 200 {
+        tokio::task::yield_now().await;
+    }
+    let path = "/api/v1/namespaces?watch=true";
+    let mut watch = send(&pki, running.address, true, Some(pki.client("root", "system:masters")), path).await;
+    assert_eq!(watch.status(), 200);
+    let first = watch.body_mut().frame().await.unwrap().unwrap().into_data().unwrap();
+    assert!(first.starts_with(b"{\"type\":\"ADDED\""), "{first:?}");
+    running.shutdown.cancel();
+    // The stream ends, and ends well: a reset would be an error.
+    while let Some(frame) = watch.body_mut().frame().await {
+        frame.unwrap();
+    }
+    running.task.await.unwrap().unwrap();
+    assert!(tokio::net::TcpStream::connect(running.address).await.is_err());
 }

@@ -68,7 +68,8 @@ fn policies_become_finalizers() {
 #[test]
 fn a_namespace_is_marked_first() {
     let namespaces = kind("", "v1", "namespaces");
-    let object = json!({"metadata": {"name": "a"}, "spec": {"finalizers": ["kubernetes"]}, "status": {"phase": "Active"}});
+    let object =
+        json!({"metadata": {"name": "a"}, "spec": {"finalizers": ["kubernetes"]}, "status": {"phase": "Active"}});
     let Decision::Mark(marked) = decide(&namespaces, &object, &DeleteOptions::default(), NOW) else { panic!() };
     assert_eq!(json::text(&marked, "status.phase"), "Terminating");
     assert_eq!(decide(&namespaces, &marked, &DeleteOptions::default(), NOW), Decision::Pending);
