@@ -102,36 +102,58 @@ impl Renderer {
     }
 
     /// Appends the object as an item of a list (a row, for a Table).
+    ///
+    /// Metadata alone is that of the stored version: a conversion's annotations are not shown there.
     pub fn item(&self, object: &Object, now_unix: i64, out: &mut Vec<u8>) {
-        let json = self.json(object);
         match self.view {
-            View::Object => match json.strip_prefix(&*self.type_meta) {
-                Some(rest) => {
-                    out.push(b'{');
-                    out.extend_from_slice(rest);
+            View::Object => {
+                let json = self.json(object);
+                match json.strip_prefix(&*self.type_meta) {
+                    Some(rest) => {
+                        out.push(b'{');
+                        out.extend_from_slice(rest);
+                    }
+                    None => out.extend_from_slice(&json),
                 }
-                None => out.extend_from_slice(&json),
-            },
-            View::Table => table::row(&self.kind, &json, self.view_version, self.include, now_unix, out),
+            }
+            View::Table => self.row(&self.json(object), object.json(), now_unix, out),
             View::PartialObjectMetadata | View::PartialObjectMetadataList => {
-                partial::encode(&json, self.view_version, out);
+                partial::encode(object.json(), self.view_version, out);
             }
         }
     }
 
-    /// Appends the object as a watch event shows it. `first`: the first event of a stream, whose Table describes its
-    /// columns.
-    pub fn event_object(&self, json: &[u8], first: bool, now_unix: i64, out: &mut Vec<u8>) {
+    fn row(&self, json: &[u8], stored: &[u8], now_unix: i64, out: &mut Vec<u8>) {
+        table::row_of_stored(&self.kind, json, stored, self.view_version, self.include, now_unix, out);
+    }
+
+    /// Appends the object by itself, as a GET or a watch event shows it. `columns`: whether a Table describes its
+    /// columns (in a watch, only that of the first event does).
+    pub fn single(&self, object: &Object, columns: bool, now_unix: i64, out: &mut Vec<u8>) {
+        match self.view {
+            View::PartialObjectMetadata | View::PartialObjectMetadataList => {
+                partial::encode(object.json(), self.view_version, out);
+            }
+            View::Object | View::Table => self.shape(&self.json(object), object.json(), columns, now_unix, out),
+        }
+    }
+
+    /// As [`Renderer::single`], for an object that is not stored (a bookmark).
+    pub fn single_json(&self, json: &[u8], columns: bool, now_unix: i64, out: &mut Vec<u8>) {
+        self.shape(json, json, columns, now_unix, out);
+    }
+
+    fn shape(&self, json: &[u8], stored: &[u8], columns: bool, now_unix: i64, out: &mut Vec<u8>) {
         match self.view {
             View::Object => out.extend_from_slice(json),
             View::Table => {
-                let meta = partial::resource_version(json);
-                table::head(self.view_version, &meta, first.then_some(&*self.kind), out);
-                table::row(&self.kind, json, self.view_version, self.include, now_unix, out);
+                let revision = partial::resource_version(stored);
+                table::head(self.view_version, &revision, columns.then_some(&*self.kind), out);
+                self.row(json, stored, now_unix, out);
                 out.extend_from_slice(table::TAIL);
             }
             View::PartialObjectMetadata | View::PartialObjectMetadataList => {
-                partial::encode(json, self.view_version, out);
+                partial::encode(stored, self.view_version, out);
             }
         }
     }

@@ -99,8 +99,21 @@ impl Column {
     }
 }
 
-/// Appends one row. `now_unix`: seconds, for ages.
+/// Appends one row of an object. `now_unix`: seconds, for ages.
 pub fn row(kind: &Kind, json: &[u8], view_version: &str, include: Include, now_unix: i64, out: &mut Vec<u8>) {
+    row_of_stored(kind, json, json, view_version, include, now_unix, out);
+}
+
+/// As [`row`]. `stored`: its stored version, whose metadata the row carries.
+pub fn row_of_stored(
+    kind: &Kind,
+    json: &[u8],
+    stored: &[u8],
+    view_version: &str,
+    include: Include,
+    now_unix: i64,
+    out: &mut Vec<u8>,
+) {
     let printer = kind.table();
     let object: Value = serde_json::from_slice(json).unwrap_or_default();
     out.extend_from_slice(b"{\"cells\":");
@@ -111,7 +124,7 @@ pub fn row(kind: &Kind, json: &[u8], view_version: &str, include: Include, now_u
     }
     out.extend_from_slice(b",\"object\":");
     match include {
-        Include::Metadata => partial::encode(json, view_version, out),
+        Include::Metadata => partial::encode(stored, view_version, out),
         Include::Object => out.extend_from_slice(json),
         Include::None => out.extend_from_slice(b"null"),
     }

@@ -4,6 +4,7 @@ use http::StatusCode;
 
 use crate::app::Call;
 use crate::layers::respond;
+use crate::object::render::Renderer;
 use crate::request::negotiate::{Format, View};
 use crate::request::query::parse_uint;
 use crate::status::ApiError;
@@ -27,6 +28,11 @@ pub async fn get(call: &Call<'_>) -> Result<Response, ApiError> {
     if objects.same_version() && accept.view == View::Object && accept.format == Format::Json && !accept.pretty {
         // Encoded when it was written: every reader gets the same bytes.
         return Ok(respond::bytes_of(StatusCode::OK, found.json_line().clone(), Format::Json.content_type()));
+    }
+    if matches!(accept.view, View::Table | View::PartialObjectMetadata) {
+        let mut out = Vec::with_capacity(found.json().len().min(4096));
+        Renderer::of(call)?.single(&found, true, crate::tls::unix_now(), &mut out);
+        return Ok(respond::json(StatusCode::OK, out, accept));
     }
     let current = objects.decode(found)?;
     reply::object(call, StatusCode::OK, objects.answer_current(&current))

@@ -212,7 +212,7 @@ impl Lines {
         let object = bookmark_object(renderer.kind(), revision, initial_end);
         let mut out = Vec::with_capacity(object.len() + 64);
         out.extend_from_slice(b"{\"type\":\"BOOKMARK\",\"object\":");
-        renderer.event_object(&object, self.first, crate::tls::unix_now(), &mut out);
+        renderer.single_json(&object, self.first, crate::tls::unix_now(), &mut out);
         out.extend_from_slice(b"}\n");
         self.first = false;
         Bytes::from(out)
@@ -245,8 +245,7 @@ impl Format for Rendered {
         for part in ["{\"type\":\"", kind.as_str(), "\",\"object\":"] {
             out.extend_from_slice(part.as_bytes());
         }
-        let json = self.renderer.json(object);
-        self.renderer.event_object(&json, self.first, crate::tls::unix_now(), out);
+        self.renderer.single(object, self.first, crate::tls::unix_now(), out);
         out.extend_from_slice(b"}\n");
     }
 }
