@@ -8,7 +8,7 @@
 The list may only shrink. A line is `scenario step reason`; the reasons, and which of them may come and go:
 
 """
-import argparse, collections, os, sys, time
+import argparse, collections, concurrent.futures, os, queue, sys, time
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, HERE)
@@ -36,28 +36,43 @@ __doc__ += "\n".join("  %-18s %s" % r for r in REASONS.items())
 KNOWN_WAIT_SECONDS = 0.3
 
 
-def replay(server, only, ignore, verbose, hopeless):
-    """Yields (scenario's name, scenario, recorded answers, {step: [differences]})."""
-    scenarios = os.path.join(HERE, "scenarios")
-    for name in sorted(f[:-5] for f in os.listdir(scenarios) if f.endswith(".yaml") and f.startswith(only)):
-        with open(os.path.join(scenarios, name + ".yaml")) as f:
-            scenario = yaml.load(f, LOADER)
-        with open(os.path.join(scenarios, name + ".answers.json")) as f:
-            want = json.load(f)
-        for i, step in enumerate(scenario.get("setup", []) + scenario["steps"], 1 - len(scenario.get("setup", []))):
-            if step.get("wait") and hopeless(name, i):
-                step["wait"]["seconds"] = min(step["wait"].get("seconds", 0), KNOWN_WAIT_SECONDS)
-        got, differ = oracle.run(server, name, scenario), {}
-        for i, w in enumerate(want):
-            g = got[i] if i < len(got) else {"do": w["do"], "status": "no answer"}
-            found = list(oracle.differences(oracle.without(oracle.canon(w), ignore), oracle.without(oracle.canon(g), ignore)))
-            if found:
-                differ[i + 1] = found
-                if verbose:
-                    print("%s step %d %s" % (name, i + 1, w["do"]))
-                    for d in found[: None if verbose > 1 else 4]:
-                        print("    " + d)
-        yield name, scenario, want, differ
+def replay(server, name, ignore, hopeless):
+    """One scenario: its recorded answers, its steps, and {step: [differences]}."""
+    base = os.path.join(HERE, "scenarios", name)
+    with open(base + ".yaml") as f:
+        scenario = yaml.load(f, LOADER)
+    with open(base + ".answers.json") as f:
+        want = json.load(f)
+    setup = scenario.get("setup") or []
+    for i, step in enumerate(setup + scenario["steps"], 1 - len(setup)):
+        if step.get("wait") and hopeless(name, i):
+            step["wait"]["seconds"] = min(step["wait"].get("seconds", 0), KNOWN_WAIT_SECONDS)
+    got, differ = oracle.run(server, name, scenario), {}
+    for i, w in enumerate(want):
+        g = got[i] if i < len(got) else {"do": w["do"], "status": "no answer"}
+        found = list(oracle.differences(oracle.without(oracle.canon(w), ignore), oracle.without(oracle.canon(g), ignore)))
+        if found:
+            differ[i + 1] = found
+    return want, scenario["steps"], differ
+
+
+def replay_all(servers, only, ignore, hopeless):
+    """Yields (name, recorded answers, steps, differences) by name. A server replays one scenario at a time."""
+    names = sorted(f[:-5] for f in os.listdir(os.path.join(HERE, "scenarios")) if f.endswith(".yaml") and f.startswith(only))
+    free = queue.SimpleQueue()
+    for server in servers:
+        free.put(server)
+
+    def one(name):
+        server = free.get()
+        try:
+            return (name,) + replay(server, name, ignore, hopeless)
+        finally:
+            free.put(server)
+
+    # Most of the time is spent in watches that wait for their own end.
+    with concurrent.futures.ThreadPoolExecutor(len(servers)) as pool:
+        yield from pool.map(one, names)
 
 
 def read_list(path):
@@ -98,7 +113,7 @@ def guess(name, step, differences):
 def main():
     p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     p.add_argument("mode", choices=["check", "update", "propose"])
-    p.add_argument("--server", required=True)
+    p.add_argument("--server", required=True, action="append", help="repeat it for several servers alike, each empty")
     p.add_argument("--token", required=True)
     p.add_argument("--only", default="", help="scenarios whose name begins with this")
     p.add_argument("--ignore", action="append", default=[], metavar="KEY", help="leave this key out wherever it stands")
@@ -114,7 +129,12 @@ def main():
     def hopeless(name, step):
         return a.mode == "propose" or (name, step) in listed or step < 1 and name in hopeless_scenarios
 
-    for name, scenario, want, differ in replay(oracle.Server(a.server, a.token), a.only, a.ignore, a.verbose, hopeless):
+    servers = [oracle.Server(url, a.token) for url in a.server]
+    for name, want, steps, differ in replay_all(servers, a.only, a.ignore, hopeless):
+        for step, found in differ.items() if a.verbose else ():
+            print("%s step %d %s" % (name, step, want[step - 1]["do"]))
+            for d in found[: None if a.verbose > 1 else 4]:
+                print("    " + d)
         family = families.setdefault(name.split("-")[0], [0, 0])
         family[0] += len(want) - len(differ)
         family[1] += len(want)
@@ -122,7 +142,7 @@ def main():
             reason = listed.get((name, step))
             if step in differ and reason is None:
                 new.append((name, step, want[step - 1]["do"], differ[step]))
-                proposed.append("%s %d %s" % (name, step, guess(name, scenario["steps"][step - 1], differ[step])))
+                proposed.append("%s %d %s" % (name, step, guess(name, steps[step - 1], differ[step])))
             elif step not in differ and reason not in (None, "random"):
                 gone.append((name, step))
 

@@ -74,7 +74,9 @@ async fn serve(
 
     let (started, address) = oneshot::channel();
     // Nobody waits for the address any more when the server is about to end anyway.
-    let started = move |address: SocketAddr| drop(started.send(address));
+    let started = move |address: SocketAddr| {
+        let _ = started.send(address);
+    };
     let mut server = std::pin::pin!(server::run_embedded(config, front_end, shutdown.clone(), started));
     let announced = announce(dir, &layout, address, start);
     let mut announced = std::pin::pin!(announced);
