@@ -6,7 +6,8 @@
 //! MEMBER      name, member id, cluster id: fixed at the first start
 //! raft-log/   the log's database and its watermark
 //! state/      the state machine's databases
-//! snapshots/  being built or received
+//! snapshots/  being built or received by consensus
+//! saves/      being sent to an operator; emptied at every start
 //! ```
 
 use std::fs::{self, File, TryLockError};
@@ -54,7 +55,11 @@ impl DataDir {
         }
         let directory = Self { root: root.to_path_buf(), _lock: lock };
         directory.check_format()?;
-        for part in [directory.raft_log(), directory.state(), directory.snapshots()] {
+        let saves = directory.saves();
+        if saves.exists() {
+            fs::remove_dir_all(&saves).map_err(Error::io("empty", &saves))?;
+        }
+        for part in [directory.raft_log(), directory.state(), directory.snapshots(), saves] {
             fs::create_dir_all(&part).map_err(Error::io("create", &part))?;
         }
         Ok(directory)
@@ -110,6 +115,10 @@ impl DataDir {
 
     pub fn state(&self) -> PathBuf {
         self.root.join("state")
+    }
+
+    pub fn saves(&self) -> PathBuf {
+        self.root.join("saves")
     }
 
     pub fn snapshots(&self) -> PathBuf {

@@ -34,6 +34,12 @@ pub struct Connector {
 }
 
 impl Connector {
+    /// Connections go to whoever takes them from the queue.
+    #[cfg(test)]
+    pub(crate) fn from_queue(connections: mpsc::Sender<DuplexStream>) -> Self {
+        Self { connections }
+    }
+
     /// A new connection: speak HTTP/2 into it.
     ///
     /// # Errors

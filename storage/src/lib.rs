@@ -19,6 +19,9 @@ pub mod mvcc;
 mod propose;
 mod service;
 pub mod snapshot;
+pub mod suite;
+#[cfg(test)]
+mod tests;
 mod tls;
 pub mod watch;
 

@@ -5,13 +5,14 @@ use std::collections::BTreeSet;
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use arc_swap::{ArcSwap, ArcSwapOption};
 use kuorum_proto::v1;
 use kuorum_raft::ports::{self, LogEntry, Payload, SnapshotBuild, StateMachine};
 use prost::Message;
 
-use crate::engine::{self, Engine, Home, Read, decode_applied, encode_applied};
+use crate::engine::{self, ClosedEngine, Engine, Home, Read, decode_applied, encode_applied};
 use crate::mvcc::{
     self, Alarm, Applied, Applier, Bounds, HistoryReader, KeyCache, RangeReader, RevisionEvents, State, key,
 };
@@ -26,6 +27,10 @@ pub struct Counters {
     pub time_ms: u64,
     pub alarms: BTreeSet<Alarm>,
 }
+
+/// How long [`Store::close`] waits for readers. A range to a client that does not read could take for ever.
+const CLOSE_WAIT: Duration = Duration::from_secs(2);
+const CLOSE_POLL: Duration = Duration::from_millis(2);
 
 /// The readable side of one member's state. Reads never wait for apply.
 pub struct Store {
@@ -47,9 +52,19 @@ impl Store {
         self.engine.load().size_bytes()
     }
 
-    /// Makes everything applied so far durable.
-    pub fn flush(&self) -> engine::Result<()> {
-        self.engine.load_full().flush()
+    /// Makes everything applied so far durable, and refuses every later call. Blocks until readers that are at work
+    /// have let go of the database, or for [`CLOSE_WAIT`].
+    ///
+    /// # Errors
+    /// Storage failures.
+    pub fn close(&self) -> engine::Result<()> {
+        let engine = self.engine.swap(Arc::new(Box::new(ClosedEngine)));
+        let flushed = engine.flush();
+        let began = Instant::now();
+        while Arc::strong_count(&engine) > 1 && began.elapsed() < CLOSE_WAIT {
+            std::thread::sleep(CLOSE_POLL);
+        }
+        flushed
     }
 
     /// Writes a durable copy of the state into `directory`, which must not exist.

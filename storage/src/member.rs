@@ -8,7 +8,7 @@ use kuorum_proto::v1::MemberListRequest;
 use kuorum_proto::v1::cluster_client::ClusterClient;
 use kuorum_proto::v1::cluster_server::ClusterServer;
 use kuorum_proto::v1::store_server::StoreServer;
-use kuorum_raft::ports::Member as RaftMember;
+use kuorum_raft::ports::{LogDisk, Member as RaftMember};
 use kuorum_raft::{Node, NodeConfig};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
@@ -61,6 +61,19 @@ impl Member {
     /// # Errors
     /// A directory that is in use, damaged or of a newer format; a log that lost acknowledged entries.
     pub async fn open(config: &Config, peer_tls: Option<Arc<Tls>>) -> Result<Self> {
+        let on_disk = |directory: &DataDir| {
+            let log = RaftLogDb::open(&directory.raft_log(), LogTuning::default())?;
+            Ok((log, Home::Disk(directory.state())))
+        };
+        Self::open_on(config, peer_tls, on_disk).await
+    }
+
+    /// As [`Member::open`], with a log and a home for the state of the caller's choice.
+    pub(crate) async fn open_on<D: LogDisk>(
+        config: &Config,
+        peer_tls: Option<Arc<Tls>>,
+        ground: impl FnOnce(&DataDir) -> Result<(D, Home)>,
+    ) -> Result<Self> {
         crate::metrics::install();
         let directory = DataDir::open(&config.data_dir)?;
         let connector = Arc::new(PeerConnector::new(peer_tls));
@@ -81,8 +94,8 @@ impl Member {
                 Identity { name: config.name.clone(), member_id, cluster_id }
             }
         };
-        let log = RaftLogDb::open(&directory.raft_log(), LogTuning::default())?;
-        let (machine, store) = Machine::open(Home::Disk(directory.state()))?;
+        let (log, home) = ground(&directory)?;
+        let (machine, store) = Machine::open(home)?;
         let node_config = node_config(config, &identity, &directory);
         let node = Arc::new(Node::start(node_config, log, machine, connector.clone()).await?);
         if known.is_none() {
@@ -124,7 +137,7 @@ impl Member {
             connector,
             identity,
             quota_bytes: config.quota_backend_bytes,
-            snapshots: directory.snapshots(),
+            saves: directory.saves(),
         };
         Ok(Self { node, store, store_service, cluster_service, stop, _directory: directory })
     }
@@ -164,7 +177,7 @@ impl Member {
         self.stop.cancel();
         self.node.shutdown().await;
         let store = self.store.clone();
-        match tokio::task::spawn_blocking(move || store.flush()).await {
+        match tokio::task::spawn_blocking(move || store.close()).await {
             Ok(Ok(())) => {}
             outcome => tracing::warn!(?outcome, "the state was not flushed; the log has it"),
         }
@@ -184,7 +197,8 @@ fn node_config(config: &Config, identity: &Identity, directory: &DataDir) -> Nod
     NodeConfig {
         heartbeat_interval: Duration::from_millis(config.heartbeat_interval),
         election_timeout_min: election,
-        election_timeout_max: election * 2,
+        // Consensus asks for less than twice the shortest one.
+        election_timeout_max: election * 13 / 10,
         snapshot_entries: config.snapshot_count,
         snapshot_bytes: SNAPSHOT_LOG_BYTES,
         keep_entries: LOG_KEEP_ENTRIES,
@@ -222,6 +236,23 @@ async fn join(config: &Config, initial: &BTreeMap<String, Vec<String>>, connecto
 /// Rounds of questions before a member that wants to join gives up.
 const JOIN_ATTEMPTS: usize = 10;
 
+/// Sockets that are bound before anything is opened: a port in use is found out first.
+pub(crate) struct Listeners {
+    pub peers: Vec<TcpListener>,
+    pub clients: Vec<TcpListener>,
+    pub metrics: Vec<TcpListener>,
+}
+
+impl Listeners {
+    async fn bind(config: &Config) -> Result<Self> {
+        Ok(Self {
+            peers: bind(&config.peer_listeners()?).await?,
+            clients: bind(&config.client_listeners()?).await?,
+            metrics: bind(&config.metrics_listeners()?).await?,
+        })
+    }
+}
+
 async fn bind(listeners: &[Listen]) -> Result<Vec<TcpListener>> {
     let mut bound = Vec::new();
     for Listen { host, port } in listeners {
@@ -237,17 +268,25 @@ async fn bind(listeners: &[Listen]) -> Result<Vec<TcpListener>> {
 /// What keeps it from starting, or the reason why it had to leave service; each is one clear line.
 pub async fn run(config: Config, shutdown: impl Future<Output = ()> + Send) -> Result<()> {
     config.validate()?;
+    let listeners = Listeners::bind(&config).await?;
+    serve(config, listeners, shutdown).await
+}
+
+/// [`run`] on sockets that are there.
+pub(crate) async fn serve(
+    config: Config,
+    listeners: Listeners,
+    shutdown: impl Future<Output = ()> + Send,
+) -> Result<()> {
     let load = |files: Option<crate::tls::Files>| files.map(Tls::new).transpose().map(|t| t.map(Arc::new));
     let client_tls = load(config.client_tls()?).map_err(crate::config::Error::from)?;
     let peer_tls = load(config.peer_tls()?).map_err(crate::config::Error::from)?;
-    let peers = bind(&config.peer_listeners()?).await?;
-    let clients = bind(&config.client_listeners()?).await?;
-    let metrics = bind(&config.metrics_listeners()?).await?;
     let member = Member::open(&config, peer_tls.clone()).await?;
     let stop = CancellationToken::new();
     let mut servers = tokio::task::JoinSet::new();
-    for (listeners, tls, peer) in [(peers, peer_tls, true), (clients, client_tls, false)] {
-        for listener in listeners {
+    let Listeners { peers, clients, metrics } = listeners;
+    for (sockets, tls, peer) in [(peers, peer_tls, true), (clients, client_tls, false)] {
+        for listener in sockets {
             let router = if peer { member.peer_router() } else { member.client_router() };
             let incoming = listen::accept(listener, tls.clone());
             servers.spawn(router.serve_with_incoming_shutdown(incoming, stop.clone().cancelled_owned()));

@@ -303,7 +303,7 @@ pub fn restore(file: &Path, options: &Restore) -> Result<Info> {
     // The whole file is checked before anything is made of it.
     status(file)?;
     let directory = DataDir::open(&options.data_dir)?;
-    let files = directory.snapshots().join("restore");
+    let files = directory.saves().join("restore");
     fs::create_dir_all(&files).map_err(Error::io("create", &files))?;
     let info = unpack(file, Some(&files))?;
     let cluster_id = kuorum_raft::cluster_id(&options.initial_cluster_token);

@@ -6,6 +6,7 @@
 //! crash the log is replayed from the index that the last flushed file holds.
 
 mod batch;
+mod closed;
 mod home;
 mod memory;
 mod options;
@@ -15,6 +16,7 @@ mod rocks;
 use std::path::{Path, PathBuf};
 
 pub use batch::Batch;
+pub use closed::ClosedEngine;
 pub use home::{Home, write_durably};
 pub use memory::MemoryEngine;
 pub(crate) use raft_log::codec::{decode_applied, encode_applied};

@@ -46,7 +46,7 @@ pub struct ClusterService {
     pub identity: Identity,
     pub quota_bytes: u64,
     /// Where snapshots are built for sending.
-    pub snapshots: std::path::PathBuf,
+    pub saves: std::path::PathBuf,
 }
 
 const OPERATOR: &[Role] = &[Role::Operator, Role::Peer];
@@ -354,7 +354,7 @@ impl Cluster for ClusterService {
         // What the operator has seen acknowledged must be in it.
         self.fences.read().await.map_err(from_read)?;
         let (sender, receiver) = mpsc::channel(2);
-        let (store, directory) = (self.store.clone(), self.snapshots.clone());
+        let (store, directory) = (self.store.clone(), self.saves.clone());
         tokio::spawn(async move {
             let failed = sender.clone();
             let sent = tokio::task::spawn_blocking(move || send_snapshot(&store, &directory, &sender)).await;

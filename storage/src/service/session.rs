@@ -106,6 +106,11 @@ impl Session {
             compact_revision: now.compact_revision,
         };
         send(responses, Answer::Opened(opened)).await?;
+        if position < now.compact_revision {
+            // Memory may still reach so far, but an answer must not depend on that.
+            let compacted = Compacted { compact_revision: now.compact_revision };
+            return Ok(send(responses, Answer::Compacted(compacted)).await?);
+        }
         let mut status = self.service.node.status();
         let mut leader = self.service.leader();
         send(responses, Answer::Leader(leader.clone())).await?;

@@ -1,0 +1,8 @@
+//! Whole members in one process: the contract on every ground, roles, crashes, membership, figures.
+
+mod cluster;
+mod contract;
+mod crash;
+mod roles;
+mod snapshots;
+mod speed;
