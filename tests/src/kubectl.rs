@@ -111,6 +111,11 @@ impl Running {
     pub fn output(&self) -> String {
         std::fs::read_to_string(&self.log).unwrap_or_default()
     }
+
+    /// Something when it has ended by itself.
+    pub fn is_over(&mut self) -> Result<Option<()>> {
+        Ok(self.child.try_wait()?.map(drop))
+    }
 }
 
 impl Drop for Running {

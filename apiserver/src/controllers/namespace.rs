@@ -56,7 +56,8 @@ async fn empty(app: &Arc<App>, client: &Client, name: &str) -> Result<(), Refuse
         if objects.snapshot().walk(name, "").remaining() == 0 {
             continue;
         }
-        let path = format!("{base}/namespaces/{name}/{resource}");
+        // Some kinds orphan what they own unless they are told otherwise, and that would wait for a garbage collector.
+        let path = format!("{base}/namespaces/{name}/{resource}?propagationPolicy=Background");
         client.delete(&path).await?;
         let mut walk = objects.snapshot().walk(name, "");
         let count = walk.remaining();
