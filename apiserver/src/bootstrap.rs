@@ -19,6 +19,8 @@ const RETRY_INTERVAL: Duration = Duration::from_millis(500);
 
 /// How long a front-end's Lease speaks for it.
 const LEASE_SECONDS: i64 = 3600;
+/// Digits of the address's hash in the Lease's name: no two front-ends share one.
+const LEASE_NAME_DIGITS: usize = 26;
 
 const NAMESPACES: [&str; 4] = ["default", "kube-system", "kube-public", "kube-node-lease"];
 
@@ -78,7 +80,7 @@ async fn ensure_all(app: &App, client: &Client, port: u16) -> Result<(), Refused
     }
     ensure_service(app, client, port).await?;
     ensure_config_maps(app, client).await?;
-    announce(client, &crate::verbs::create::new_uid()).await
+    announce(app, client, port).await
 }
 
 /// What extension servers and the token tracker look for.
@@ -99,20 +101,27 @@ async fn ensure_config_maps(app: &App, client: &Client) -> Result<(), Refused> {
     Ok(())
 }
 
-/// The Lease by which a front-end is known. One per process; those of processes that are gone expire.
-async fn announce(client: &Client, identity: &str) -> Result<(), Refused> {
+/// The Lease by which a front-end is known. Its name follows from the address, so that a restart renews it.
+async fn announce(app: &App, client: &Client, port: u16) -> Result<(), Refused> {
+    let holder = format!("{}:{port}", advertised(app));
+    let name = format!("apiserver-{}", &crate::discovery::hash(holder.as_bytes()).to_lowercase()[..LEASE_NAME_DIGITS]);
+    let renewed = Timestamp { seconds: crate::tls::unix_now(), nanos: 0 }.to_rfc3339_micro();
     let lease = json!({
         "apiVersion": "coordination.k8s.io/v1", "kind": "Lease",
         "metadata": {
-            "generateName": "apiserver-", "namespace": "kube-system",
+            "name": name, "namespace": "kube-system",
             "labels": {"apiserver.kubernetes.io/identity": "kube-apiserver"},
         },
-        "spec": {
-            "holderIdentity": identity, "leaseDurationSeconds": LEASE_SECONDS,
-            "renewTime": Timestamp { seconds: crate::tls::unix_now(), nanos: 0 }.to_rfc3339_micro(),
-        },
+        "spec": {"holderIdentity": holder, "leaseDurationSeconds": LEASE_SECONDS, "renewTime": renewed},
     });
-    client.post("/apis/coordination.k8s.io/v1/namespaces/kube-system/leases", &lease).await.map(drop)
+    let path = "/apis/coordination.k8s.io/v1/namespaces/kube-system/leases";
+    if ensure(client, path, &name, &lease).await? {
+        return Ok(());
+    }
+    let path = format!("{path}/{name}");
+    let mut current = client.get(&path).await?;
+    current["spec"] = lease["spec"].clone();
+    client.put(&path, &current).await.map(drop)
 }
 
 /// The `kubernetes` Service has the first address of the range; its endpoints are the front-ends.
