@@ -86,7 +86,7 @@ impl Cluster {
         (1..=self.stores).map(|i| format!("https://127.0.0.1:{}", usize::from(self.base) + 100 + i)).collect()
     }
 
-    /// The leader's name (`store-2`), once the members that answer agree on one that is among them.
+    /// The leader's name (`storage-2`), once the members that answer agree on one that is among them.
     pub fn leader(&self) -> Result<String> {
         wait::until("a leader", || {
             let status = self.ctl(&["status"]).unwrap_or_default();
@@ -100,12 +100,12 @@ impl Cluster {
         })
     }
 
-    /// `store-1`, `store-2`….
+    /// `storage-1`, `storage-2`….
     pub fn store_names(&self) -> Vec<String> {
-        (1..=self.stores).map(|i| format!("store-{i}")).collect()
+        (1..=self.stores).map(|i| format!("storage-{i}")).collect()
     }
 
-    /// Kills one process (`store-1`, `apiserver-2`) with SIGKILL, and returns how to start it again.
+    /// Kills one process (`storage-1`, `apiserver-2`) with SIGKILL, and returns how to start it again.
     pub fn crash(&self, name: &str) -> Result<Crashed> {
         let pid_file = self.dir.path().join(format!("{name}.pid"));
         let id: u32 = fs::read_to_string(&pid_file)?.trim().parse()?;
