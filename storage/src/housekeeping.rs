@@ -131,12 +131,12 @@ impl Housekeeping {
             }
             let store = self.store.clone();
             let idle = tokio::task::spawn_blocking(move || store.idle_clients()).await;
-            if let Ok(Ok(client_ids)) = idle {
-                if !client_ids.is_empty() {
-                    let forget = command::ForgetClients { client_ids };
-                    // Tried again at the next tick.
-                    let _ = propose(&self.node, command::Body::ForgetClients(forget)).await;
-                }
+            if let Ok(Ok(client_ids)) = idle
+                && !client_ids.is_empty()
+            {
+                let forget = command::ForgetClients { client_ids };
+                // Tried again at the next tick.
+                let _ = propose(&self.node, command::Body::ForgetClients(forget)).await;
             }
         }
     }

@@ -88,7 +88,7 @@ impl Store {
         let (newest, compacted) = revisions(view.as_ref())?;
         let revision = if revision == 0 { newest } else { revision };
         let mut range = RangeReader::new(view.as_ref(), bounds, revision, newest, compacted)?;
-        while let Some(kv) = range.next()? {
+        while let Some(kv) = range.next_key()? {
             if !visit(revision, kv) {
                 break;
             }
@@ -117,7 +117,7 @@ impl Store {
         let mut found = Vec::new();
         let mut bytes = 0;
         while bytes < bytes_max {
-            let Some(revision) = reader.next()? else { return Ok((found, end.max(after))) };
+            let Some(revision) = reader.next_revision()? else { return Ok((found, end.max(after))) };
             bytes += revision.events.iter().map(|e| e.key.len() + e.value.len() + e.prev_value.len()).sum::<usize>();
             found.push(revision);
         }

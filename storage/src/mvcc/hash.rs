@@ -15,7 +15,7 @@ pub fn hash_at(view: &dyn Read, revision: u64, newest: u64, compacted: u64) -> R
     let mut hash = Xxh3::new();
     hash.update(&revision.to_le_bytes());
     let mut range = RangeReader::new(view, &Bounds::everything(), revision, newest, compacted)?;
-    while let Some(kv) = range.next()? {
+    while let Some(kv) = range.next_key()? {
         for bytes in [&kv.key, &kv.value] {
             hash.update(&(bytes.len() as u64).to_le_bytes());
             hash.update(bytes);

@@ -50,7 +50,7 @@ impl<'a> HistoryReader<'a> {
     }
 
     /// The next revision that changed something under the prefix, with those events.
-    pub fn next(&mut self) -> Result<Option<RevisionEvents>> {
+    pub fn next_revision(&mut self) -> Result<Option<RevisionEvents>> {
         let mut found: Option<RevisionEvents> = None;
         while let Some((row_key, row)) = self.rows.current()? {
             let revision = key::event_revision(row_key).ok_or_else(|| EngineError::bad_row("event", row_key))?;

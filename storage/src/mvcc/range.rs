@@ -60,7 +60,7 @@ impl<'a> RangeReader<'a> {
     }
 
     /// The next key, in order.
-    pub fn next(&mut self) -> Result<Option<KeyValue>> {
+    pub fn next_key(&mut self) -> Result<Option<KeyValue>> {
         loop {
             let undone = self.undo.as_ref().and_then(|u| u.at.as_ref()).map(|(user_key, _)| user_key.as_slice());
             let current = self.current.current()?;

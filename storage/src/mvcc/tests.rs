@@ -50,7 +50,7 @@ impl Bench {
         let bounds = Bounds::everything();
         let mut range = RangeReader::new(view.as_ref(), &bounds, revision, state.revision, state.compact_revision)?;
         let mut found = Vec::new();
-        while let Some(kv) = range.next()? {
+        while let Some(kv) = range.next_key()? {
             found.push(kv);
         }
         Ok(found)
@@ -61,7 +61,7 @@ impl Bench {
         let (newest, compacted) = (self.state.revision, self.state.compact_revision);
         let mut reader = HistoryReader::new(view.as_ref(), b"", (after, u64::MAX), newest, compacted, with_previous)?;
         let mut found = Vec::new();
-        while let Some(revision) = reader.next()? {
+        while let Some(revision) = reader.next_revision()? {
             found.push(revision);
         }
         Ok(found)
@@ -206,10 +206,13 @@ fn no_space_stops_puts_and_nothing_else() {
 /// One step of a random history. Keys and times are few, so that they meet.
 #[derive(Debug, Clone)]
 enum Step {
-    Txns(Vec<(Vec<(u8, Guess)>, Vec<Change>)>),
+    Txns(Vec<TxnStep>),
     Expire,
     Compact(u8),
 }
+
+/// Compares and changes of one transaction.
+type TxnStep = (Vec<(u8, Guess)>, Vec<Change>);
 
 #[derive(Debug, Clone)]
 enum Guess {

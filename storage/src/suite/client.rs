@@ -1,6 +1,6 @@
 //! A plain client of the wire, for the suite and for measurements: it finds the leader and keeps no state.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -28,6 +28,8 @@ pub struct Client {
     members: Vec<Channel>,
     id: Bytes,
     seq: AtomicU64,
+    /// Who answered last: asked first the next time.
+    leader: AtomicUsize,
 }
 
 pub fn put(key: &str, value: impl Into<Bytes>) -> Op {
@@ -54,7 +56,7 @@ impl Client {
         let mut id = [0; 16];
         id[..8].copy_from_slice(&crate::propose::now_ms().to_be_bytes());
         id[8..].copy_from_slice(&NUMBER.fetch_add(1, Ordering::Relaxed).to_be_bytes());
-        Self { members, id: Bytes::copy_from_slice(&id), seq: AtomicU64::new(1) }
+        Self { members, id: Bytes::copy_from_slice(&id), seq: AtomicU64::new(1), leader: AtomicUsize::new(0) }
     }
 
     pub fn id(&self) -> Bytes {
@@ -88,8 +90,9 @@ impl Client {
 
     pub async fn write_txn(&self, txn: Txn) -> Result<Outcome, String> {
         let attempts = async {
-            for member in 0.. {
+            for member in self.leader.load(Ordering::Relaxed).. {
                 if let Some(outcome) = self.try_write(member, txn.clone()).await {
+                    self.leader.store(member % self.members.len(), Ordering::Relaxed);
                     return outcome;
                 }
                 tokio::time::sleep(LEADER_RETRY).await;

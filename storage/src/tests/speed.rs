@@ -31,7 +31,8 @@ async fn creates(
     let value = bytes::Bytes::from(vec![b'v'; 1000]);
     let (mut sent, mut done, mut acked) = (0, 0, 0);
     let began = Instant::now();
-    let mut times = std::collections::HashMap::new();
+    let mut times = std::collections::BTreeMap::new();
+    let mut newest = 0;
     let mut latencies = Vec::with_capacity(total);
     while done < total {
         let mut txns = Vec::new();
@@ -40,6 +41,7 @@ async fn creates(
                 vec![crate::suite::compare(&format!("/{prefix}/{sent}"), 0)],
                 vec![put(&format!("/{prefix}/{sent}"), value.clone())],
             );
+            newest = txn.seq;
             times.insert(txn.seq, Instant::now());
             txns.push(txn);
             sent += 1;
@@ -55,7 +57,7 @@ async fn creates(
             latencies.push(times.remove(&result.seq).unwrap().elapsed());
             done += 1;
         }
-        acked = times.keys().min().copied().unwrap_or(acked);
+        acked = times.first_key_value().map_or(newest + 1, |(seq, _)| *seq);
     }
     (began.elapsed(), latencies)
 }
