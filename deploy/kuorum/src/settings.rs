@@ -161,11 +161,11 @@ mod tests {
     fn flag_then_environment_then_file() {
         let dir = tempfile::tempdir().unwrap();
         let file = dir.path().join("kuorum.yaml");
-        std::fs::write(&file, "secure-port: 1\nverbose: true\nfeature-gates: {A: true}\nkey: [x, y]\n").unwrap();
+        std::fs::write(&file, "secure-port: 1\nverbose: true\nfeature-gates: {A: true}\nkey: [x, z]\n").unwrap();
         let config = ("KUORUM_CONFIG", file.to_str().unwrap());
 
         let from_file = completed("kuorum serve", &[config]).unwrap();
-        for flag in ["--secure-port=1", "--verbose", "--feature-gates=A=true", "--key=x", "--key=y"] {
+        for flag in ["--secure-port=1", "--verbose", "--feature-gates=A=true", "--key=x", "--key=z"] {
             assert!(from_file.contains(&flag.to_owned()), "{flag} in {from_file:?}");
         }
         let from_env = completed("kuorum serve", &[config, ("KUORUM_SECURE_PORT", "2")]).unwrap();
