@@ -18,7 +18,11 @@ LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 REASONS = {
     "server-side-apply": "needs field ownership, a later issue",
+    "after-apply": "shows what an earlier apply of its scenario should have left",
+    "managed-fields": "a text that has managedFields in it, which cannot be left out of the comparison",
     "protobuf": "needs the protobuf encoding, a later issue",
+    "authentication": "needs service-account tokens or the issuer's documents, a later issue",
+    "fairness": "needs API priority and fairness and its objects, a later issue",
     "authorization": "needs RBAC, reviews or impersonation, a later issue",
     "admission": "needs an admission plugin or policy of a later issue",
     "custom-resources": "needs CustomResourceDefinitions, a later issue",
@@ -26,6 +30,7 @@ REASONS = {
     "deep-defaulting": "needs a kind's full defaulting, a later issue",
     "aggregation": "needs APIService proxying, a later issue",
     "subresource": "needs a subresource of a later issue",
+    "recording": "tells of the recording machine (its port)",
     "random": "the real server's own answer varies: may differ or not",
     "defect": "ours to mend",
 }
@@ -88,8 +93,18 @@ def read_list(path):
     return listed
 
 
-def guess(name, step, differences):
-    """Why a step may differ: from the request first, then from the family."""
+# What whole scenarios are about, where the family does not say.
+SUBJECTS = {
+    "machinery-bootstrap-flowcontrol": "fairness",
+    "kind-flowschemas": "fairness",
+    "machinery-bootstrap-rbac": "authorization",
+    "machinery-service-account-token": "authentication",
+    "machinery-pod-ephemeral-resize": "deep-validation",
+}
+
+
+def guess(name, step, want, differences, applied):
+    """Why a step may differ: from the request first, then from the family. `applied`: an apply before it differs."""
     headers = {k.lower(): str(v).lower() for k, v in (step.get("headers") or {}).items()}
     text = " ".join(headers.values()) + step["do"].lower()
     family = name.split("-")[0]
@@ -101,13 +116,21 @@ def guess(name, step, differences):
                  "validation": "deep-validation", "defaults": "deep-defaulting"}
     if family in by_family:
         return by_family[family]
+    if "managedFields" in json.dumps(want):
+        return "managed-fields"
+    if "openid" in text:
+        return "authentication"
+    if any("targetPort" in d for d in differences):
+        return "recording"
+    if name in SUBJECTS:
+        return SUBJECTS[name]
     if step.get("token") is not None or "impersonate-user" in headers or "accessreview" in text or "rolebinding" in name:
         return "authorization"
     if "customresourcedefinition" in text or "apiservice" in text:
         return "custom-resources"
     if any(d.startswith("status: got 20") and "want 422" in d for d in differences):
         return "deep-validation"
-    return "defect"
+    return "after-apply" if applied else "defect"
 
 
 def main():
@@ -115,7 +138,8 @@ def main():
     p.add_argument("mode", choices=["check", "update", "propose"])
     p.add_argument("--server", required=True, action="append", help="repeat it for several servers alike, each empty")
     p.add_argument("--token", required=True)
-    p.add_argument("--only", default="", help="scenarios whose name begins with this")
+    p.add_argument("--only", default="", type=lambda names: tuple(names.split(",")),
+                   help="scenarios whose name begins with one of these, separated by commas")
     p.add_argument("--ignore", action="append", default=[], metavar="KEY", help="leave this key out wherever it stands")
     p.add_argument("--list", default=os.path.join(HERE, "differs.txt"))
     p.add_argument("-v", "--verbose", action="count", default=0, help="print what differs; twice: all of it")
@@ -136,13 +160,16 @@ def main():
             for d in found[: None if a.verbose > 1 else 4]:
                 print("    " + d)
         family = families.setdefault(name.split("-")[0], [0, 0])
+        applied = False
         family[0] += len(want) - len(differ)
         family[1] += len(want)
         for step in range(1, len(want) + 1):
             reason = listed.get((name, step))
             if step in differ and reason is None:
                 new.append((name, step, want[step - 1]["do"], differ[step]))
-                proposed.append("%s %d %s" % (name, step, guess(name, steps[step - 1], differ[step])))
+                reason = guess(name, steps[step - 1], oracle.without(want[step - 1], a.ignore), differ[step], applied)
+                applied = applied or reason == "server-side-apply"
+                proposed.append("%s %d %s" % (name, step, reason))
             elif step not in differ and reason not in (None, "random"):
                 gone.append((name, step))
 
@@ -173,6 +200,8 @@ def main():
     print("listed: " + (", ".join("%d %s" % (n, r) for r, n in reasons.most_common()) or "nothing"))
     if new or gone:
         print("%d new differences, %d listed ones gone" % (len(new), len(gone)))
+        # A caller may replay these on fresh servers, to tell a difference from a moment's load.
+        print("scenarios: " + ",".join(sorted({entry[0] for entry in new + gone})))
     return 1 if new or gone else 0
 
 

@@ -10,7 +10,7 @@ pub fn run(what: &str, command: &mut Command) -> Result<String> {
     let said = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
     println!("--- {what} ---\n{said}");
     if !output.status.success() {
-        bail!("{what}: {}", output.status);
+        bail!("{what}: {}\n{said}", output.status);
     }
     Ok(said)
 }

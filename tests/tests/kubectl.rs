@@ -42,9 +42,15 @@ fn debians_old_one() -> Result<()> {
     walk(server, |server| Kubectl::oldest(&server.kubeconfig()).context("Debian's kubectl"))
 }
 
+/// One stage of the walk, on what the stages before it left.
+type Step = fn(&Kubectl) -> Result<()>;
+
+/// A part of the walk.
+type Step = fn(&Kubectl) -> Result<()>;
+
 fn walk(mut server: Dev, choose: impl Fn(&Dev) -> Result<Kubectl>) -> Result<()> {
     let k = choose(&server)?;
-    let steps: [(&str, fn(&Kubectl) -> Result<()>); 12] = [
+    let steps: [(&str, Step); 12] = [
         ("discovery", discovery),
         ("apply", apply),
         ("read", read),
@@ -275,7 +281,7 @@ fn watch_and_wait(k: &Kubectl) -> Result<()> {
     wait::until("the end of kubectl wait", || waiting.is_over())?;
     let said = waiting.output();
     // It may have looked only when nothing was there any more, which some versions call an error.
-    ensure!(said.contains("condition met") || said.contains("NotFound") || said.trim().is_empty(), "{said}");
+    ensure!(["condition met", "NotFound", "no matching resources"].iter().any(|end| said.contains(end)), "{said}");
     drop(waiting);
     std::fs::remove_file(&log).map_err(Into::into)
 }

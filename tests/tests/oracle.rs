@@ -29,9 +29,28 @@ const TOKENS: &str = "admin-token,admin,admin,\"system:masters\"\n\
                       alice-token,alice,alice-uid,\"dev\"\n\
                       nobody-token,nobody,nobody-uid\n";
 
+/// How many scenarios may be replayed again: more than these is no accident.
+const AGAIN_MAX: usize = 40;
+
 #[test]
 fn recorded_answers() -> Result<()> {
     let _machine = machine();
+    let mode = std::env::var("KUORUM_ORACLE").unwrap_or_else(|_| "check".to_owned());
+    let only = std::env::var("KUORUM_ORACLE_ONLY").unwrap_or_default();
+    let Err(error) = replay(&mode, &only) else { return Ok(()) };
+    // Some steps wait for what happens in the background. On a machine that is busy it may come late, so scenarios
+    // that differ are replayed once more, on servers with empty stores; a difference that stays is one.
+    let said = error.to_string();
+    let again = said.lines().find_map(|line| line.strip_prefix("scenarios: ")).unwrap_or_default();
+    if again.is_empty() || again.split(',').count() > AGAIN_MAX {
+        return Err(error);
+    }
+    println!("replaying again: {again}");
+    replay(&mode, again)
+}
+
+/// Replays the scenarios whose names begin with `only` on fresh servers.
+fn replay(mode: &str, only: &str) -> Result<()> {
     let dir = tempfile::tempdir()?;
     let tokens = dir.path().join("tokens.csv");
     std::fs::write(&tokens, TOKENS)?;
@@ -39,15 +58,11 @@ fn recorded_answers() -> Result<()> {
     flags.push(format!("--token-auth-file={}", tokens.display()));
     let mut servers = (0..SERVERS).map(|_| Dev::start(&flags)).collect::<Result<Vec<_>>>()?;
 
-    let mode = std::env::var("KUORUM_ORACLE").unwrap_or_else(|_| "check".to_owned());
     let mut check = Command::new(paths::python());
     check.arg(paths::repository().join("tests/oracle/check.py")).arg(mode);
-    check.args(["--token", "admin-token", "--ignore", "managedFields"]);
+    check.args(["--token", "admin-token", "--ignore", "managedFields", "--only", only]);
     for server in &servers {
         check.args(["--server", server.endpoint()]);
-    }
-    if let Ok(only) = std::env::var("KUORUM_ORACLE_ONLY") {
-        check.args(["--only", &only]);
     }
     if std::env::var_os("KUORUM_ORACLE_VERBOSE").is_some() {
         check.arg("-v");

@@ -104,7 +104,8 @@ fn certificates(layout: &Layout, config: &mut Config) -> Result<()> {
         [Some(config.bind_address), config.advertise_address]
             .into_iter()
             .flatten()
-            .filter_map(|address| (!address.is_unspecified()).then(|| address.to_string())),
+            .filter(|address| !address.is_unspecified())
+            .map(|address| address.to_string()),
     );
     if !config.external_hostname.is_empty() {
         sans.push(config.external_hostname.clone());

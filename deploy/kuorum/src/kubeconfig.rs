@@ -163,10 +163,9 @@ fn entries<'a>(config: &'a mut Map<String, Value>, list: &str) -> Result<&'a mut
 }
 
 fn default_path() -> Result<PathBuf> {
-    if let Some(paths) = std::env::var_os("KUBECONFIG") {
-        if let Some(first) = std::env::split_paths(&paths).find(|path| !path.as_os_str().is_empty()) {
-            return Ok(first);
-        }
+    let listed = std::env::var_os("KUBECONFIG").unwrap_or_default();
+    if let Some(first) = std::env::split_paths(&listed).find(|path| !path.as_os_str().is_empty()) {
+        return Ok(first);
     }
     let home = std::env::var_os("HOME").context("neither KUBECONFIG nor HOME is set: say --output FILE")?;
     Ok(Path::new(&home).join(".kube").join("config"))

@@ -22,7 +22,7 @@ const BACK_OFF: Duration = Duration::from_millis(50);
 
 /// How a request ended.
 enum Ended {
-    Done(Option<ConfigMap>),
+    Done(Option<Box<ConfigMap>>),
     /// The server says that it has not tried.
     Refused,
     /// The answer was lost, or says that the outcome is unknown.
@@ -99,7 +99,7 @@ async fn request(api: &Api<ConfigMap>, name: &str, step: u64, value: u64) -> End
         api.delete(name, &DeleteParams::default()).await.map(|_| None)
     };
     match answer {
-        Ok(object) => Ended::Done(object),
+        Ok(object) => Ended::Done(object.map(Box::new)),
         Err(kube::Error::Api(status)) => match status.code {
             429 | 503 => Ended::Refused,
             504 => Ended::Unknown,
