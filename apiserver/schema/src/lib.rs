@@ -17,6 +17,6 @@ pub mod yaml;
 
 pub use catalog::{Catalog, catalog};
 pub use model::{
-    AnyKind, Field, GroupVersionKind, List, ListType, Map, MapType, Node, Object, Omit, PatchStrategy, ScalarKind, Schema,
-    Union,
+    AnyKind, Field, GroupVersionKind, List, ListType, Map, MapType, Node, Object, Omit, PatchStrategy, ScalarKind,
+    Schema, Union,
 };
