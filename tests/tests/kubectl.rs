@@ -45,9 +45,6 @@ fn debians_old_one() -> Result<()> {
 /// One stage of the walk, on what the stages before it left.
 type Step = fn(&Kubectl) -> Result<()>;
 
-/// A part of the walk.
-type Step = fn(&Kubectl) -> Result<()>;
-
 fn walk(mut server: Dev, choose: impl Fn(&Dev) -> Result<Kubectl>) -> Result<()> {
     let k = choose(&server)?;
     let steps: [(&str, Step); 12] = [
