@@ -31,7 +31,7 @@ use crate::tls::Tls;
 /// Largest message: a transaction with a few objects of the largest size, or a chunk of events that holds one.
 pub const MESSAGE_BYTES_MAX: usize = 64 << 20;
 /// Recent log entries in memory, for replication and apply. Followers that are further behind read the disk.
-const LOG_TAIL_BYTES: usize = 4 << 20;
+const LOG_TAIL_BYTES: usize = 2 << 20;
 /// Entries kept behind a snapshot, for members that were away for a moment.
 const LOG_KEEP_ENTRIES: u64 = 5_000;
 /// Bytes of log after which a snapshot is made, whatever the number of entries: it bounds disk use and restart.
@@ -51,6 +51,8 @@ pub struct Member {
     store_service: StoreService,
     cluster_service: ClusterService,
     stop: CancellationToken,
+    /// Ends the streams of clients, when consensus has stopped.
+    streams: CancellationToken,
     /// Last, so that everything else is closed when another process may take the directory.
     _directory: DataDir,
 }
@@ -113,7 +115,7 @@ impl Member {
         }
         let fences = Fences::start(node.clone(), store.clone());
         let proposer = Proposer::start(node.clone(), store.clone(), identity.member_id, config.quota_backend_bytes);
-        let stop = CancellationToken::new();
+        let (stop, streams) = (CancellationToken::new(), CancellationToken::new());
         Housekeeping {
             node: node.clone(),
             store: store.clone(),
@@ -128,8 +130,14 @@ impl Member {
             corrupt_check: config.corrupt_check_time,
         }
         .start(&stop);
-        let store_service =
-            StoreService::new(node.clone(), store.clone(), fences.clone(), proposer, identity.member_id);
+        let store_service = StoreService::new(
+            node.clone(),
+            store.clone(),
+            fences.clone(),
+            proposer,
+            identity.member_id,
+            streams.clone(),
+        );
         let cluster_service = ClusterService {
             node: node.clone(),
             store: store.clone(),
@@ -139,7 +147,7 @@ impl Member {
             quota_bytes: config.quota_backend_bytes,
             saves: directory.saves(),
         };
-        Ok(Self { node, store, store_service, cluster_service, stop, _directory: directory })
+        Ok(Self { node, store, store_service, cluster_service, stop, streams, _directory: directory })
     }
 
     pub fn member_id(&self) -> u64 {
@@ -176,6 +184,7 @@ impl Member {
     pub async fn shutdown(self) {
         self.stop.cancel();
         self.node.shutdown().await;
+        self.streams.cancel();
         let store = self.store.clone();
         match tokio::task::spawn_blocking(move || store.close()).await {
             Ok(Ok(())) => {}

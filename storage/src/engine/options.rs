@@ -1,11 +1,13 @@
 //! How RocksDB is tuned. A member is small: 16,000 objects should cost it some 20 MB, so every buffer has a size
 //! here with its reason, and both databases share one block cache.
 
+use std::sync::OnceLock;
+
 use rocksdb::{BlockBasedOptions, Cache, DBCompressionType, DBRecoveryMode, LogLevel, Options};
 
 use super::Error;
 
-/// Blocks, index and filter blocks of the state machine. Current objects that are hot live in the front-ends'
+/// Blocks, index and filter blocks of both databases. Current objects that are hot live in the front-ends'
 /// memory; a member reads blocks for old revisions, history and front-ends that start.
 pub const BLOCK_CACHE_BYTES: usize = 8 << 20;
 /// A state machine memtable. What it holds is replayed from the raft log after a crash, so it also bounds restart.
@@ -75,8 +77,10 @@ pub(super) fn raft_log(cache: &Cache) -> Options {
     options
 }
 
-pub(super) fn cache() -> Cache {
-    Cache::new_lru_cache(BLOCK_CACHE_BYTES)
+/// The process's one block cache: a bound that does not grow with the number of databases.
+pub(super) fn cache() -> &'static Cache {
+    static CACHE: OnceLock<Cache> = OnceLock::new();
+    CACHE.get_or_init(|| Cache::new_lru_cache(BLOCK_CACHE_BYTES))
 }
 
 /// Names the operation that failed.

@@ -72,7 +72,7 @@ impl RaftLogDb {
     /// # Errors
     /// [`Error::Corrupt`] when RocksDB finds damage; the entries themselves are checked by `load`.
     pub fn open(directory: &Path, tuning: LogTuning) -> Result<Self> {
-        let db = DB::open(&options::raft_log(&options::cache()), directory).map_err(failed("open raft log"))?;
+        let db = DB::open(&options::raft_log(options::cache()), directory).map_err(failed("open raft log"))?;
         let mut synced = WriteOptions::default();
         synced.set_sync(tuning.fsync);
         let watermark = Watermark::open(&directory.join("WATERMARK"))?;

@@ -18,7 +18,7 @@ pub struct RocksEngine {
 impl RocksEngine {
     /// Opens the database, or makes it when the directory does not exist.
     pub fn open(directory: &Path) -> Result<Self> {
-        let options = options::state(&options::cache());
+        let options = options::state(options::cache());
         let db = DB::open(&options, directory).map_err(failed("open state machine"))?;
         let mut unsynced = WriteOptions::default();
         unsynced.disable_wal(true);

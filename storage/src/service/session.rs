@@ -146,6 +146,9 @@ impl Session {
                         send(responses, Answer::Leader(leader.clone())).await?;
                     }
                 }
+                () = self.service.stop.cancelled() => {
+                    return Err(End::Failed(Status::unavailable("the member stops")));
+                }
                 () = responses.closed() => return Err(End::Gone),
             }
         }

@@ -11,6 +11,7 @@ use kuorum_proto::v1::{
 };
 use kuorum_raft::Node;
 use tokio::sync::Semaphore;
+use tokio_util::sync::CancellationToken;
 use tonic::{Request, Response, Status, Streaming};
 
 use super::access::require;
@@ -34,6 +35,8 @@ pub struct StoreService {
     pub(super) proposer: Proposer,
     pub(super) member_id: u64,
     pub(super) reads: Arc<Semaphore>,
+    /// Ends sessions and write streams, which have no end of their own.
+    pub(super) stop: CancellationToken,
 }
 
 impl StoreService {
@@ -43,8 +46,9 @@ impl StoreService {
         fences: Fences,
         proposer: Proposer,
         member_id: u64,
+        stop: CancellationToken,
     ) -> Self {
-        Self { node, store, fences, proposer, member_id, reads: Arc::new(Semaphore::new(READS_MAX)) }
+        Self { node, store, fences, proposer, member_id, reads: Arc::new(Semaphore::new(READS_MAX)), stop }
     }
 
     /// The leader as this member knows it; id 0 when it knows none.

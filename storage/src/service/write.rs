@@ -83,6 +83,17 @@ async fn run(
                     return;
                 }
             }
+            () = service.stop.cancelled() => {
+                // Consensus has stopped: what is on its way has its answer in the queue, or will have none.
+                while let Ok(Reply::Result(result)) = replies.try_recv() {
+                    let response = WriteResponse { results: vec![result], not_leader: None };
+                    if responses.send(Ok(response)).await.is_err() {
+                        return;
+                    }
+                }
+                let _ = responses.send(Err(Status::unavailable("the member stops"))).await;
+                return;
+            }
             () = responses.closed() => return,
         }
     }

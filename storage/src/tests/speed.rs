@@ -67,6 +67,31 @@ fn percentile(latencies: &mut [Duration], percent: usize) -> Duration {
     latencies[(latencies.len() - 1) * percent / 100]
 }
 
+/// Resident memory of this process: what it allocated, and pages of its program file.
+fn resident() -> String {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap();
+    let megabytes = |name: &str| {
+        let line = status.lines().find(|l| l.starts_with(name)).unwrap();
+        line.split_whitespace().nth(1).unwrap().parse::<usize>().unwrap() / 1024
+    };
+    format!("{} MB allocated and {} MB of files", megabytes("RssAnon:"), megabytes("RssFile:"))
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "a measurement"]
+async fn memory() {
+    println!("process before: {}", resident());
+    let cluster = Cluster::start(1).await;
+    cluster.leader().await;
+    println!("one empty member: {}", resident());
+    let client = Client::new(cluster.front_end());
+    for part in 0..8 {
+        creates(&client, 0, &format!("memory-{part}"), 2_000, 128).await;
+    }
+    println!("one member with 16,000 objects of 1 kB: {}", resident());
+    cluster.shutdown().await;
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "a measurement"]
 async fn figures() {

@@ -10,7 +10,7 @@ use tokio::sync::watch;
 use crate::mvcc::RevisionEvents;
 
 /// Recent events kept in memory. They only serve sessions that are a moment behind; the rest is on disk.
-const RING_BYTES_MAX: usize = 4 << 20;
+const RING_BYTES_MAX: usize = 2 << 20;
 /// As [`RING_BYTES_MAX`], for small events.
 const RING_REVISIONS_MAX: usize = 8_192;
 
