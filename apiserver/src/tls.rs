@@ -190,7 +190,7 @@ impl ClientCa {
             return Ok(None);
         };
         let groups = parsed.subject().iter_organization().filter_map(text).collect();
-        let user = User { name, uid: String::new(), groups };
+        let user = User { name, groups, ..User::default() };
         Ok(Some((user, parsed.validity().not_after.timestamp())))
     }
 }

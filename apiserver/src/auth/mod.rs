@@ -17,47 +17,7 @@ use crate::status::ApiError;
 use crate::tls::{ClientCa, unix_now};
 use tokens::Tokens;
 
-/// The requesting user, as authenticators describe it.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct User {
-    pub name: String,
-    pub uid: String,
-    pub groups: Vec<String>,
-}
-
-/// The group that may do everything.
-pub const MASTERS: &str = "system:masters";
-/// Everybody with credentials.
-pub const AUTHENTICATED: &str = "system:authenticated";
-/// Everybody without.
-pub const UNAUTHENTICATED: &str = "system:unauthenticated";
-
-impl User {
-    pub fn anonymous() -> Self {
-        User { name: "system:anonymous".to_owned(), uid: String::new(), groups: vec![UNAUTHENTICATED.to_owned()] }
-    }
-
-    /// The server itself, for controllers and bootstrap.
-    pub fn loopback() -> Self {
-        User {
-            name: "system:apiserver".to_owned(),
-            uid: String::new(),
-            groups: vec![MASTERS.to_owned(), AUTHENTICATED.to_owned()],
-        }
-    }
-
-    pub fn is_in(&self, group: &str) -> bool {
-        self.groups.iter().any(|g| g == group)
-    }
-
-    /// Every user with credentials is in system:authenticated.
-    fn authenticated(mut self) -> Self {
-        if !self.is_in(AUTHENTICATED) {
-            self.groups.push(AUTHENTICATED.to_owned());
-        }
-        self
-    }
-}
+pub use kuorum_auth::user::{AUTHENTICATED, MASTERS, UNAUTHENTICATED, User};
 
 /// The other end of a connection.
 pub struct Peer {

@@ -44,7 +44,7 @@ impl Tokens {
                 continue;
             }
             let groups = rest.first().map(|g| g.split(',').filter(|g| !g.is_empty()).map(str::to_owned).collect());
-            let user = User { name: name.clone(), uid: uid.clone(), groups: groups.unwrap_or_default() };
+            let user = User { name: name.clone(), uid: uid.clone(), groups: groups.unwrap_or_default(), ..User::default() };
             tokens.insert(token.as_str().into(), Arc::new(user.authenticated()));
         }
         Ok(Tokens(tokens))

@@ -119,7 +119,7 @@ fn subject(call: &Call<'_>, spec: &Value) -> Result<User, ApiError> {
         let detail = "at least one of user or group must be specified";
         return Err(invalid(call, FieldError::invalid("spec.user", &"".into(), detail)));
     }
-    Ok(User { name, uid: json::text(spec, "uid").to_owned(), groups })
+    Ok(User { name, uid: json::text(spec, "uid").to_owned(), groups, ..User::default() })
 }
 
 /// What the authorizer says about the attributes of a review.

@@ -1,0 +1,1 @@
+//! Audit: what is recorded of a request, at which level, and where the records go.

@@ -1,0 +1,1 @@
+//! Authenticators: from credentials to a [`User`](crate::user::User).

@@ -1,0 +1,1 @@
+//! Authorizers: may a user do this?
