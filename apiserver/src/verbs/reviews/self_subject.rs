@@ -1,0 +1,21 @@
+//! SelfSubjectReview: who am I?
+
+use kuorum_kinds::value as json;
+use serde_json::{Value, json};
+
+use crate::app::Call;
+use crate::auth::User;
+
+/// The status: the requesting user.
+pub fn status(call: &Call<'_>) -> Value {
+    json!({"userInfo": user_info(call.user)})
+}
+
+/// A `UserInfo`.
+pub fn user_info(user: &User) -> Value {
+    let mut info = json!({"username": user.name, "groups": user.groups});
+    if !user.uid.is_empty() {
+        json::set(&mut info, "uid", user.uid.as_str());
+    }
+    info
+}
