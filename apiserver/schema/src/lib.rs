@@ -5,6 +5,7 @@
 pub mod catalog;
 pub mod codec;
 pub mod custom;
+pub mod fields;
 pub mod model;
 pub mod names;
 pub mod openapi;

@@ -5,7 +5,7 @@ use smallvec::SmallVec;
 
 use super::print::{print, print_string};
 use super::unset::is_unset;
-use crate::model::{Field, Node, Object, Omit, ScalarKind, Schema};
+use crate::model::{AnyKind, Field, Node, Object, Omit, ScalarKind, Schema};
 
 /// Appends compact JSON, fields in the order of the Go type, unset fields as Go prints them.
 ///
@@ -75,6 +75,7 @@ impl Encoder<'_> {
                 None => print(value, self.out),
             },
             (Node::Scalar(_), Value::String(text)) => print_string(text, self.out),
+            (Node::Any(AnyKind::FieldsV1), Value::Object(fields)) => crate::fields::print_fields(fields, self.out),
             _ => print(value, self.out),
         }
     }
@@ -207,7 +208,7 @@ fn kept_empty(field: &Field, value: &Value) -> bool {
 }
 
 /// Whether Go leaves the field out when it is unset: `omitempty` does nothing for a struct.
-fn left_out(field: &Field) -> bool {
+pub(crate) fn left_out(field: &Field) -> bool {
     match field.omit {
         Omit::Never => false,
         Omit::Zero => true,

@@ -19,7 +19,9 @@ use serde_json::Value;
 use thiserror::Error;
 
 use crate::model::Schema;
+pub(crate) use encode::left_out;
 pub use encode::{encode, encode_stored};
+pub(crate) use print::print_string as print_text;
 pub use print::{pretty, print};
 
 /// The deepest nesting that is kept in an object. Deeper values are accepted only where they are dropped (down to

@@ -64,7 +64,7 @@ fn print_float(value: f64, out: &mut Vec<u8>) {
 }
 
 /// A string with Go's escapes: `<`, `>` and `&` too, so that JSON can stand in HTML.
-pub(super) fn print_string(text: &str, out: &mut Vec<u8>) {
+pub(crate) fn print_string(text: &str, out: &mut Vec<u8>) {
     out.push(b'"');
     let bytes = text.as_bytes();
     let special = |byte: u8| byte < 0x20 || matches!(byte, b'"' | b'\\' | b'<' | b'>' | b'&' | 0xe2);
