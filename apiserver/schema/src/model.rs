@@ -77,6 +77,8 @@ pub struct Object {
     pub(crate) fields: Box<[Field]>,
     /// Indices into `fields`, sorted by field name.
     pub(crate) by_name: Box<[u16]>,
+    /// Indices of the fields that protobuf has, by their path of numbers.
+    pub(crate) by_proto: Box<[u16]>,
     pub(crate) map_type: MapType,
     /// A custom resource's: values of a wrong type are kept for the validator.
     pub(crate) custom: bool,
@@ -169,7 +171,7 @@ pub enum Omit {
 
 /// Field numbers from a message inward, padded with zeros. No Kubernetes type inlines more than twice, and none has a
 /// number above 255.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct ProtoPath([u8; PROTO_PATH_MAX]);
 
 const PROTO_PATH_MAX: usize = 3;
@@ -311,10 +313,14 @@ impl Object {
     pub(crate) fn new(name: Text, fields: Box<[Field]>) -> Self {
         let mut by_name: Box<[u16]> = (0..fields.len() as u16).collect();
         by_name.sort_by(|&a, &b| fields[usize::from(a)].name.cmp(&fields[usize::from(b)].name));
+        let mut by_proto: Vec<u16> = by_name.to_vec();
+        by_proto.retain(|&at| !fields[usize::from(at)].proto_path().is_empty());
+        by_proto.sort_by_key(|&at| fields[usize::from(at)].proto_path);
         Object {
             name,
             fields,
             by_name,
+            by_proto: by_proto.into(),
             map_type: MapType::default(),
             custom: false,
             preserve_unknown_fields: false,
@@ -331,6 +337,11 @@ impl Object {
     /// The fields in the order of the Go type.
     pub fn fields(&self) -> &[Field] {
         &self.fields
+    }
+
+    /// Indices into [`Object::fields`] of those that protobuf has, ascending by [`Field::proto_path`].
+    pub fn by_proto(&self) -> &[u16] {
+        &self.by_proto
     }
 
     /// The field `name`.

@@ -1,9 +1,13 @@
-//! Protobuf request bodies: `k8s\0`, a `runtime.Unknown` envelope, and in it a message whose fields the catalog numbers.
+//! Protobuf bodies: `k8s\0`, a `runtime.Unknown` envelope, and in it a message whose fields the catalog numbers.
 //!
-//! The result is what the JSON decoder would give for the same object, so everything behind it is one path. Rules
+//! Decoding gives what the JSON decoder would give for the same object, so everything behind it is one path. Rules
 //! from apimachinery's `go-to-protobuf`: TypeMeta is not in the message (the envelope has it), maps are repeated
 //! pairs, non-pointer scalars are always written (so a zero of one means unset), a few types have messages of their
 //! own (Time, Quantity, IntOrString, raw JSON, a list as a map's value).
+
+mod encode;
+
+pub use encode::{ENVELOPE_END, bytes, encode, envelope, nested, seal, text, varint};
 
 use base64::Engine as _;
 use prost::encoding::{WireType, decode_key, decode_varint};
@@ -181,6 +185,9 @@ fn fields(
 fn add(out: &mut Fields<String, Value>, field: &Field, content: Wire<'_>, depth: usize) -> Result<(), DecodeError> {
     let name = field.name();
     match (field.schema().node(), content) {
+        (Node::List(list), Wire::Bytes(bytes)) if is_message(field.schema()) => {
+            out.insert(name.to_owned(), wrapped(bytes, list.items(), depth + 1)?);
+        }
         (Node::List(list), Wire::Bytes(bytes))
             if !matches!(list.items().node(), Node::Scalar(ScalarKind::Int32 | ScalarKind::Int64)) =>
         {
@@ -234,7 +241,9 @@ fn push(out: &mut Fields<String, Value>, name: &str, item: Value) {
 fn set(out: &mut Fields<String, Value>, field: &Field, value: Value) {
     let unset = match &value {
         Value::Null => true,
-        Value::String(text) => !field.pointer() && text.is_empty(),
+        Value::String(text) => {
+            !field.pointer() && text.is_empty() && !matches!(field.schema().node(), Node::IntOrString)
+        }
         Value::Bool(set) => !field.pointer() && !set,
         Value::Number(number) => {
             !field.pointer() && number.as_f64() == Some(0.0) && matches!(field.schema().node(), Node::Scalar(_))
@@ -265,6 +274,11 @@ fn zero(schema: &Schema) -> Value {
         Node::List(_) => Value::Array(Vec::new()),
         _ => Value::Object(Fields::new()),
     }
+}
+
+/// Whether a field's list is a message with `items = 1` rather than a repeated field: one named type is.
+fn is_message(schema: &Schema) -> bool {
+    schema.go_type() == "v1.Verbs"
 }
 
 /// A list that stands where protobuf allows no `repeated` (a map's value): a message with `items = 1`.
@@ -357,109 +371,6 @@ fn malformed(_: prost::DecodeError) -> DecodeError {
 }
 
 #[cfg(test)]
-mod tests {
-    use proptest::prelude::*;
-    use serde_json::json;
-
-    use super::*;
-
-    /// Writes `tag` and a length-delimited content.
-    fn nest(number: u32, content: &[u8]) -> Vec<u8> {
-        let mut out = Vec::new();
-        prost::encoding::encode_key(number, WireType::LengthDelimited, &mut out);
-        prost::encoding::encode_varint(content.len() as u64, &mut out);
-        out.extend_from_slice(content);
-        out
-    }
-
-    fn varint(number: u32, value: u64) -> Vec<u8> {
-        let mut out = Vec::new();
-        prost::encoding::encode_key(number, WireType::Varint, &mut out);
-        prost::encoding::encode_varint(value, &mut out);
-        out
-    }
-
-    fn kind(group: &str, version: &str, kind: &str) -> std::sync::Arc<Schema> {
-        crate::catalog().kind(group, version, kind).unwrap()
-    }
-
-    #[test]
-    fn a_config_map_in_its_envelope() {
-        let meta = [nest(1, b"a"), nest(3, b""), varint(7, 0), nest(8, b"")].concat();
-        let pair = |k: &[u8], v: &[u8]| [nest(1, k), nest(2, v)].concat();
-        let raw = [nest(1, &meta), nest(2, &pair(b"x", b"y")), nest(3, &pair(b"b", b"\x00\xff"))].concat();
-        let body = [MAGIC.to_vec(), nest(1, &[nest(1, b"v1"), nest(2, b"ConfigMap")].concat()), nest(2, &raw)].concat();
-        let envelope = open(&body).unwrap();
-        assert_eq!(envelope.type_meta, TypeMeta { api_version: "v1".into(), kind: "ConfigMap".into() });
-        let object = decode(envelope.raw, &kind("", "v1", "ConfigMap")).unwrap();
-        assert_eq!(object, json!({"metadata": {"name": "a"}, "data": {"x": "y"}, "binaryData": {"b": "AP8="}}));
-    }
-
-    #[test]
-    fn numbers_ports_and_quantities_of_a_deployment() {
-        let port = [nest(1, b""), varint(2, 0), varint(3, 8080), nest(4, b"TCP")].concat();
-        let limits = nest(1, &[nest(1, b"cpu"), nest(2, &nest(1, b"500m"))].concat());
-        let probe = nest(1, &nest(2, &[nest(1, b"/ok"), nest(2, &[varint(1, 1), nest(3, b"http")].concat())].concat()));
-        let container =
-            [nest(1, b"web"), nest(3, b""), nest(3, b"-v"), nest(6, &port), nest(8, &limits), nest(11, &probe)];
-        let pod = nest(2, &nest(2, &container.concat()));
-        let raw = nest(2, &[varint(1, 0), nest(3, &pod)].concat());
-        let object = decode(&raw, &kind("apps", "v1", "Deployment")).unwrap();
-        assert_eq!(object["spec"]["replicas"], 0, "a pointer keeps its zero");
-        let container = &object["spec"]["template"]["spec"]["containers"][0];
-        assert_eq!(container["command"], json!(["", "-v"]), "items keep their zeros");
-        assert_eq!(container["ports"], json!([{"containerPort": 8080, "protocol": "TCP"}]));
-        assert_eq!(container["resources"]["limits"], json!({"cpu": "500m"}));
-        assert_eq!(container["readinessProbe"]["httpGet"], json!({"path": "/ok", "port": "http"}));
-    }
-
-    /// Every kind as Go writes it, beside its JSON. The samples are in Debian's golang-k8s-api-dev (see
-    /// `generate/README.md`).
-    #[test]
-    #[ignore = "needs KUORUM_GO_SAMPLES, a directory of Go's samples"]
-    fn gos_samples() {
-        let samples = std::path::PathBuf::from(std::env::var_os("KUORUM_GO_SAMPLES").expect("KUORUM_GO_SAMPLES"));
-        let mut differing = Vec::new();
-        let mut count = 0;
-        for entry in std::fs::read_dir(samples).unwrap() {
-            let path = entry.unwrap().path();
-            if path.extension().is_none_or(|e| e != "pb") {
-                continue;
-            }
-            let body = std::fs::read(&path).unwrap();
-            let envelope = open(&body).unwrap();
-            let meta = &envelope.type_meta;
-            let (group, version) = meta.api_version.split_once('/').unwrap_or(("", &meta.api_version));
-            let Some(schema) = crate::catalog().kind(group, version, &meta.kind) else { continue };
-            let json = std::fs::read(path.with_extension("json")).unwrap();
-            let mut want = crate::codec::decode_json(&json, &schema).unwrap().value;
-            want.as_object_mut().unwrap().retain(|name, _| name != "kind" && name != "apiVersion");
-            let got = decode(envelope.raw, &schema).and_then(|v| crate::codec::decode_value(&v, &schema));
-            count += 1;
-            if got.as_ref().ok().map(|d| &d.value) != Some(&want) {
-                differing.push((path.file_name().map(std::ffi::OsStr::to_owned), got.err()));
-            }
-        }
-        assert!(count > 100, "only {count} samples");
-        assert!(differing.is_empty(), "{} of {count} differ: {differing:?}", differing.len());
-    }
-
-    #[test]
-    fn malformed_bodies_are_refused() {
-        let schema = kind("", "v1", "Pod");
-        assert!(open(b"{}").is_err());
-        assert!(open(b"k8s\0\x0a\x7f").is_err(), "a length beyond the end");
-        assert!(decode(b"\x0b", &schema).is_err(), "a group");
-        assert!(decode(&nest(1, &nest(1, b"\xff")), &schema).is_err(), "not UTF-8");
-    }
-
-    proptest! {
-        #[test]
-        fn random_bytes_never_panic(bytes in prop::collection::vec(any::<u8>(), 0..512)) {
-            let _ = open(&[MAGIC, &bytes[..]].concat());
-            for (group, name) in [("", "Pod"), ("", "Service"), ("apps", "Deployment")] {
-                let _ = decode(&bytes, &kind(group, "v1", name));
-            }
-        }
-    }
-}
+mod independent;
+#[cfg(test)]
+mod tests;
