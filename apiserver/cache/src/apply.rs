@@ -6,7 +6,7 @@ use std::sync::Arc;
 use kuorum_proto::v1;
 
 use crate::object::Object;
-use crate::resource::Resource;
+use crate::resource::{Read, Resource};
 use crate::snapshot::State;
 use crate::store::{Inner, resource_prefix};
 
@@ -30,7 +30,9 @@ impl Inner {
             }
         }
         for (_, events) in by_resource {
-            if let Some(resource) = events.first().and_then(|event| self.resource_of(&event.key)) {
+            // One that is not loaded yet will be, at a revision that covers these events.
+            let resource = events.first().and_then(|event| self.resource_of(&event.key));
+            if let Some(resource) = resource.filter(Resource::is_loaded) {
                 resource.apply(&events);
             }
         }
@@ -43,30 +45,42 @@ impl Resource {
         let current = self.shared.state.load_full();
         let mut state = State::clone(&current);
         let mut changes = Vec::with_capacity(events.len());
+        // Something changed in a way that cannot be shown.
+        let mut gap = false;
         for event in events {
             // What a re-subscription sends again is already here.
             if event.revision <= current.changed {
                 continue;
             }
+            let name = self.name_of(&event.key);
             let after = match event.kind() {
                 v1::event::Kind::Put => {
-                    let decoded = self.decode(&event.key, &event.value, event.create_revision, event.revision);
-                    if decoded.is_none() {
-                        continue;
+                    match self.read(&event.key, &event.value, event.create_revision, event.revision) {
+                        Read::Object(object) => Some(object),
+                        Read::Unreadable(found) => {
+                            self.shared.unreadable.insert(found);
+                            gap = true;
+                            None
+                        }
+                        Read::Foreign => continue,
                     }
-                    decoded
                 }
                 v1::event::Kind::Delete => None,
             };
+            let readable = after.is_some() || event.kind() == v1::event::Kind::Delete;
+            name.filter(|_| readable).into_iter().for_each(|name| self.shared.unreadable.remove(name));
             let before = match &after {
                 Some(object) => state.objects.insert(object.clone()),
-                None => self.name_of(&event.key).and_then(|name| state.objects.remove(name)),
+                None => name.and_then(|name| state.objects.remove(name)),
             };
             state.changed = event.revision;
             if before.is_some() || after.is_some() {
                 changes.push(Change { revision: event.revision, before, after });
             }
         }
-        self.publish(state, changes);
+        match gap {
+            false => self.publish(state, changes),
+            true => self.publish_gap(state, &changes),
+        }
     }
 }

@@ -21,6 +21,12 @@ pub enum StoreError {
     /// The deadline passed before the request was sent: nothing was written. 504.
     #[error("the deadline passed before the store could be asked")]
     Deadline,
+    /// The value is sealed with a key that is not here, or damaged. 500.
+    #[error("unable to transform key {key:?}: {why}")]
+    Unreadable { key: String, why: String },
+    /// The value could not be sealed; nothing was written. 500.
+    #[error("{0}")]
+    Unsealable(String),
     /// The store answered something that this front-end does not understand. 500.
     #[error("unexpected answer of the store: {0}")]
     Internal(String),

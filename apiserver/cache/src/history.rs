@@ -6,6 +6,7 @@ use std::sync::Arc;
 use kuorum_proto::v1;
 use tokio::time::Instant;
 
+use crate::error::StoreError;
 use crate::resource::Resource;
 use crate::snapshot::{Snapshot, SnapshotError};
 use crate::watch::{Event, Filter, Scope, WatchError, WatchStart, Watcher, watch_selection};
@@ -20,6 +21,12 @@ impl Resource {
         deadline: Instant,
     ) -> Result<Watcher, WatchError> {
         let namespaced = self.spec().namespaced;
+        if start == WatchStart::State {
+            match (&scope.name, &scope.namespace) {
+                (Some(name), namespace) => self.check_readable(namespace.as_deref().unwrap_or(""), name),
+                (None, namespace) => self.check_all_readable(namespace.as_deref().unwrap_or("")),
+            }?;
+        }
         let after = match start {
             WatchStart::State => u64::MAX,
             WatchStart::After(revision) => revision,
@@ -63,18 +70,21 @@ impl Resource {
             Err(SnapshotError::Compacted { oldest, .. }) => return Err(expired(oldest)),
             Err(SnapshotError::Future { current, .. }) => return Err(expired(current)),
         };
-        Ok(events.iter().filter_map(|event| self.past_event(event)).map(Arc::new).collect())
+        let events = events.iter().filter_map(|event| self.past_event(event).transpose());
+        events.map(|event| event.map(Arc::new).map_err(WatchError::Store)).collect()
     }
 
-    fn past_event(&self, event: &v1::Event) -> Option<Event> {
+    fn past_event(&self, event: &v1::Event) -> Result<Option<Event>, StoreError> {
         let before = match event.prev_revision {
             0 => None,
-            revision => self.decode(&event.key, &event.prev_value, event.create_revision, revision),
+            revision => self.read_past(&event.key, &event.prev_value, event.create_revision, revision)?,
         };
         let after = match event.kind() {
-            v1::event::Kind::Put => self.decode(&event.key, &event.value, event.create_revision, event.revision),
+            v1::event::Kind::Put => {
+                self.read_past(&event.key, &event.value, event.create_revision, event.revision)?
+            }
             v1::event::Kind::Delete => None,
         };
-        (before.is_some() || after.is_some()).then(|| Event::new(0, event.revision, before, after))
+        Ok((before.is_some() || after.is_some()).then(|| Event::new(0, event.revision, before, after)))
     }
 }

@@ -10,6 +10,7 @@ use kuorum_proto::v1;
 use parking_lot::Mutex;
 
 use crate::error::StoreError;
+use crate::resource::Resource;
 use crate::snapshot::SnapshotError;
 use crate::store::{Inner, prefix_end};
 use crate::txn::{CommitOutcome, MOD_REVISION_EXISTS, Txn};
@@ -50,6 +51,19 @@ impl Memory {
         }
     }
 
+    /// Brings a resource that was just registered up to date.
+    pub(crate) fn load(&self, resource: &Resource) {
+        // The lock is held: no transaction comes between.
+        let data = self.data.lock();
+        if !resource.take_load() {
+            return;
+        }
+        let prefix = resource.spec().prefix.as_bytes();
+        let range = data.current.range(Bytes::copy_from_slice(prefix)..prefix_end(prefix));
+        let decode = |kv: &v1::KeyValue| resource.decode(&kv.key, &kv.value, kv.create_revision, kv.mod_revision);
+        resource.replace(range.filter_map(|(_, kv)| decode(kv)).collect(), data.revision);
+    }
+
     pub(crate) fn fence(&self) -> Result<u64, StoreError> {
         let data = self.data.lock();
         data.outage.clone().map_or(Ok(data.revision), Err)
@@ -70,7 +84,7 @@ impl Memory {
                 wanted => current.is_some_and(|kv| kv.mod_revision == wanted),
             };
             if !holds {
-                return Ok(store.outcome_conflict(index, current.cloned(), data.revision));
+                return store.outcome_conflict(index, current.cloned(), data.revision);
             }
         }
         let revision = data.revision + 1;

@@ -2,12 +2,14 @@
 
 use std::borrow::Cow;
 use std::fmt;
+use std::sync::OnceLock;
 
 use bytes::Bytes;
 use serde::Deserialize;
 use serde::de::{Deserializer, IgnoredAny, MapAccess, Visitor};
 
 use crate::resource::Field;
+use crate::transform::Seal;
 use crate::value::{self, ValueError};
 
 /// An immutable object version. Kept compact: a front-end holds one for every object of the cluster.
@@ -18,6 +20,8 @@ pub struct Object {
     namespace_len: u16,
     /// Whether `metadata.deletionTimestamp` is set.
     deleting: bool,
+    /// What the stored value is sealed with; 0: nothing.
+    seal: Seal,
     /// Where `"resourceVersion":"…",` begins in `json`.
     revision_offset: u32,
     revision: u64,
@@ -28,6 +32,8 @@ pub struct Object {
     labels: Labels,
     /// In the order of the resource's fields.
     fields: Box<[Box<str>]>,
+    /// In another wire format, made when the first reader asks for it.
+    message: OnceLock<Box<[u8]>>,
 }
 
 impl Object {
@@ -46,6 +52,7 @@ impl Object {
             namespace_len: key.find('/').unwrap_or(0) as u16,
             key: key.into(),
             deleting: selected.deleting,
+            seal: 0,
             revision_offset: offset,
             revision,
             create_revision,
@@ -53,7 +60,17 @@ impl Object {
             line,
             labels: selected.labels,
             fields: selected.fields,
+            message: OnceLock::new(),
         })
+    }
+
+    pub(crate) fn sealed_with(self, seal: Seal) -> Self {
+        Object { seal, ..self }
+    }
+
+    /// What the stored value is sealed with.
+    pub(crate) fn seal(&self) -> Seal {
+        self.seal
     }
 
     /// The same object with another resourceVersion: what a DELETED event carries.
@@ -63,6 +80,7 @@ impl Object {
             key: self.key.clone(),
             namespace_len: self.namespace_len,
             deleting: self.deleting,
+            seal: self.seal,
             revision_offset: self.revision_offset,
             revision,
             create_revision: self.create_revision,
@@ -70,6 +88,7 @@ impl Object {
             line,
             labels: self.labels.clone(),
             fields: self.fields.clone(),
+            message: OnceLock::new(),
         }
     }
 
@@ -109,6 +128,11 @@ impl Object {
         &self.line
     }
 
+    /// The object as a protobuf message, which `encode` makes from [`Object::json`] once.
+    pub fn message(&self, encode: impl FnOnce(&[u8]) -> Vec<u8>) -> &[u8] {
+        self.message.get_or_init(|| encode(&self.json).into())
+    }
+
     /// The stored value of this object ([`value::pack`]), for writing it again unchanged.
     pub fn stored(&self) -> Bytes {
         value::unsplice(&self.json, self.revision_offset, self.revision)
@@ -131,7 +155,7 @@ impl Object {
     /// Bytes of memory that this version holds, about.
     pub fn memory_bytes(&self) -> usize {
         let fields: usize = self.fields.iter().map(|field| field.len() + size_of::<Box<str>>()).sum();
-        size_of::<Self>() + self.key.len() + self.json.len() + self.labels.0.len() + fields
+        size_of::<Self>() + self.key.len() + self.json.len() + self.labels.0.len() + fields + self.message.get().map_or(0, |message| message.len())
     }
 }
 

@@ -6,16 +6,20 @@ use std::hash::{Hash, Hasher};
 use std::sync::{Arc, Weak};
 
 use arc_swap::ArcSwap;
+use bytes::Bytes;
 use parking_lot::{Mutex, RwLock};
 use serde_json::Value;
+use tokio::sync::watch;
 use tokio::time::{Duration, Instant};
 
 use crate::apply::Change;
 use crate::error::StoreError;
 use crate::object::Object;
+use crate::observer::Observer;
 use crate::ordered::Ordered;
 use crate::snapshot::{Snapshot, SnapshotError, State};
 use crate::store::Inner;
+use crate::transform::{Unreadable, UnreadableSet};
 use crate::watch::Hub;
 
 /// Old snapshots kept per resource for the later pages of lists. They share what did not change, so they are cheap,
@@ -66,7 +70,11 @@ pub(crate) struct Shared {
     pub state: ArcSwap<State>,
     pub hub: Hub,
     index: RwLock<HashSet<ByKey>>,
+    observers: RwLock<Vec<Arc<dyn Observer>>>,
     retained: Mutex<VecDeque<Retained>>,
+    pub unreadable: UnreadableSet,
+    /// Whether the state is the store's, and not still empty.
+    loaded: watch::Sender<bool>,
     /// Held while an old revision is read from the store: one such read at a time per resource.
     loading: tokio::sync::Mutex<()>,
 }
@@ -84,7 +92,10 @@ impl Resource {
             store,
             state: ArcSwap::default(),
             index: RwLock::default(),
+            observers: RwLock::default(),
             retained: Mutex::default(),
+            unreadable: UnreadableSet::default(),
+            loaded: watch::Sender::new(false),
             loading: tokio::sync::Mutex::default(),
         };
         Resource { shared: Arc::new(shared) }
@@ -92,6 +103,32 @@ impl Resource {
 
     pub fn spec(&self) -> &ResourceSpec {
         &self.shared.spec
+    }
+
+    /// Whether the resource holds what the store has; one that was just registered is empty.
+    pub fn is_loaded(&self) -> bool {
+        *self.shared.loaded.borrow()
+    }
+
+    /// Waits until the resource holds what the store has.
+    ///
+    /// # Errors
+    /// [`StoreError::Unavailable`] at the deadline.
+    pub async fn wait_loaded(&self, deadline: Instant) -> Result<(), StoreError> {
+        let mut loaded = self.shared.loaded.subscribe();
+        match tokio::time::timeout_at(deadline, loaded.wait_for(|loaded| *loaded)).await {
+            Ok(Ok(_)) => Ok(()),
+            _ => Err(StoreError::Unavailable(format!("{} is not loaded yet", self.shared.spec.prefix))),
+        }
+    }
+
+    /// Adds an observer, and tells it what is there.
+    pub fn observe(&self, observer: Arc<dyn Observer>) {
+        self.shared.hub.publish(&[], || {
+            let objects: Vec<Arc<Object>> = self.shared.state.load().objects.iter().cloned().collect();
+            observer.replaced(&objects);
+            self.shared.observers.write().push(observer);
+        });
     }
 
     /// The index of a selectable field, for [`Object::field`].
@@ -148,7 +185,7 @@ impl Resource {
         let kvs = store.range_at(&self.shared.spec.prefix, revision, deadline).await?;
         let mut objects = Vec::with_capacity(kvs.len());
         for kv in &kvs {
-            objects.extend(self.decode(&kv.key, &kv.value, kv.create_revision, kv.mod_revision));
+            objects.extend(self.read_past(&kv.key, &kv.value, kv.create_revision, kv.mod_revision)?);
         }
         let changed = kvs.iter().map(|kv| kv.mod_revision).max().unwrap_or(0);
         let state = Arc::new(State { objects: Ordered::from_sorted(objects), changed });
@@ -195,19 +232,47 @@ impl Resource {
         self.shared.store.upgrade().map_or(0, |store| store.progress.revision())
     }
 
-    /// The object that a stored value is, `None` (and a log line) when it is none.
-    pub(crate) fn decode(&self, key: &[u8], value: &[u8], created: u64, modified: u64) -> Option<Arc<Object>> {
+    /// What a key holds.
+    pub(crate) fn read(&self, key: &[u8], value: &Bytes, created: u64, modified: u64) -> Read {
         let spec = &self.shared.spec;
         let Some(name) = self.name_of(key).filter(|name| name.contains('/') == spec.namespaced) else {
             tracing::error!(key = %String::from_utf8_lossy(key), "a key that is no object's; ignored");
-            return None;
+            return Read::Foreign;
         };
-        match Object::decode(name, value, created, modified, &spec.fields) {
-            Ok(object) => Some(Arc::new(object)),
-            Err(error) => {
-                tracing::error!(key = name, %error, "a stored value that is no object; ignored");
+        let object = self.open(key, value).and_then(|(plain, seal)| {
+            let object = Object::decode(name, &plain, created, modified, &spec.fields).map_err(|e| e.to_string())?;
+            Ok(Arc::new(object.sealed_with(seal)))
+        });
+        match object {
+            Ok(object) => Read::Object(object),
+            Err(why) => Read::Unreadable(self.unopened(name, modified, why)),
+        }
+    }
+
+    /// As [`Resource::read`], for a load: what cannot be read is noted, and takes effect with [`Resource::replace`].
+    pub(crate) fn decode(&self, key: &[u8], value: &Bytes, created: u64, modified: u64) -> Option<Arc<Object>> {
+        match self.read(key, value, created, modified) {
+            Read::Object(object) => Some(object),
+            Read::Unreadable(found) => {
+                self.shared.unreadable.found_by_load(found);
                 None
             }
+            Read::Foreign => None,
+        }
+    }
+
+    /// As [`Resource::read`], of a version that is not held: what cannot be read is an error.
+    pub(crate) fn read_past(
+        &self,
+        key: &[u8],
+        value: &Bytes,
+        created: u64,
+        modified: u64,
+    ) -> Result<Option<Arc<Object>>, StoreError> {
+        match self.read(key, value, created, modified) {
+            Read::Object(object) => Ok(Some(object)),
+            Read::Unreadable(found) => Err(found.error(&self.shared.spec.prefix)),
+            Read::Foreign => Ok(None),
         }
     }
 
@@ -217,10 +282,17 @@ impl Resource {
         let state = Arc::new(State { objects: Ordered::from_sorted(objects), changed: revision });
         self.shared.retained.lock().clear();
         self.shared.hub.reset(revision, || {
+            let observers = self.shared.observers.read();
+            if !observers.is_empty() {
+                let objects: Vec<Arc<Object>> = state.objects.iter().cloned().collect();
+                observers.iter().for_each(|observer| observer.replaced(&objects));
+            }
             let mut current = self.shared.index.write();
             *current = index;
+            self.shared.unreadable.replace();
             self.shared.state.store(state);
         });
+        self.shared.loaded.send_replace(true);
     }
 
     /// The part of a store key behind the prefix.
@@ -228,22 +300,42 @@ impl Resource {
         std::str::from_utf8(key).ok()?.strip_prefix(&*self.shared.spec.prefix)
     }
 
+    /// Publishes a new state whose last change cannot be shown to watchers: they are told to begin anew.
+    pub(crate) fn publish_gap(&self, state: State, changes: &[Change]) {
+        let revision = state.changed;
+        let state = Arc::new(state);
+        self.shared.hub.reset(revision, || self.swap(state, changes));
+    }
+
     /// Publishes a new state, with the changes that led to it from the last one.
     pub(crate) fn publish(&self, state: State, changes: Vec<Change>) {
         let state = Arc::new(state);
-        self.shared.hub.publish(&changes, || {
-            let mut index = self.shared.index.write();
-            for change in &changes {
-                match (&change.before, &change.after) {
-                    (_, Some(object)) => drop(index.replace(ByKey(object.clone()))),
-                    (Some(object), None) => drop(index.remove(object.key())),
-                    (None, None) => {}
-                }
-            }
-            // Inside the lock: no reader finds a newer object by name than it then finds in a list.
-            self.shared.state.store(state);
-        });
+        self.shared.hub.publish(&changes, || self.swap(state, &changes));
     }
+
+    fn swap(&self, state: Arc<State>, changes: &[Change]) {
+        for observer in &*self.shared.observers.read() {
+            changes.iter().for_each(|change| observer.changed(change.before.as_ref(), change.after.as_ref()));
+        }
+        let mut index = self.shared.index.write();
+        for change in changes {
+            match (&change.before, &change.after) {
+                (_, Some(object)) => drop(index.replace(ByKey(object.clone()))),
+                (Some(object), None) => drop(index.remove(object.key())),
+                (None, None) => {}
+            }
+        }
+        // Inside the lock: no reader finds a newer object by name than it then finds in a list.
+        self.shared.state.store(state);
+    }
+}
+
+/// What a key holds.
+pub(crate) enum Read {
+    Object(Arc<Object>),
+    Unreadable(Unreadable),
+    /// Nothing of this resource's.
+    Foreign,
 }
 
 /// An object that hashes and compares as its key.

@@ -1,12 +1,12 @@
 //! The store as the API server sees it: fences, transactions, and the resources that are held in memory.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Weak};
+use std::sync::{Arc, OnceLock, Weak};
 
 use bytes::Bytes;
 use kuorum_proto::v1;
 use parking_lot::RwLock;
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 use tokio::time::Instant;
 
 use crate::error::StoreError;
@@ -15,6 +15,7 @@ use crate::remote::Remote;
 use crate::remote::connect::Config;
 use crate::resource::{Resource, ResourceSpec};
 use crate::snapshot::SnapshotError;
+use crate::transform::ValueTransformer;
 use crate::txn::{CommitOutcome, Txn};
 
 /// A front-end's connection to the store, with its caches. Cheap to clone.
@@ -26,6 +27,10 @@ pub struct Store {
 pub(crate) struct Inner {
     pub progress: Progress,
     resources: RwLock<HashMap<String, Resource>>,
+    /// A resource was registered that has to be loaded by itself.
+    pub registered: Arc<Notify>,
+    /// Seals and opens values; none: they are stored as they are.
+    pub transformer: OnceLock<Arc<dyn ValueTransformer>>,
     pub backend: Backend,
 }
 
@@ -49,16 +54,40 @@ impl Store {
         let inner = Arc::new_cyclic(|inner: &Weak<Inner>| Inner {
             progress: Progress::default(),
             resources: RwLock::default(),
+            registered: Arc::default(),
+            transformer: OnceLock::new(),
             backend: backend(inner.clone()),
         });
         Store { inner }
     }
 
-    /// Declares a resource, before [`Store::start`]. The same prefix again returns the first resource.
+    /// Declares a resource. The same prefix again returns the first resource. After [`Store::start`] it is empty until
+    /// [`Resource::wait_loaded`].
     pub fn register(&self, spec: ResourceSpec) -> Resource {
-        let mut resources = self.inner.resources.write();
-        let new = || Resource::new(spec.clone(), Arc::downgrade(&self.inner));
-        resources.entry(spec.prefix.clone()).or_insert_with(new).clone()
+        let resource = {
+            let mut resources = self.inner.resources.write();
+            let new = || Resource::new(spec.clone(), Arc::downgrade(&self.inner));
+            resources.entry(spec.prefix.clone()).or_insert_with(new).clone()
+        };
+        self.load(&resource);
+        resource
+    }
+
+    /// Has a resource loaded that is not, or is to be loaded again.
+    pub(crate) fn load(&self, resource: &Resource) {
+        match &self.inner.backend {
+            Backend::Memory(memory) => memory.load(resource),
+            Backend::Remote(_) => self.inner.registered.notify_one(),
+        }
+    }
+
+    /// Forgets a resource: what it holds is let go, its watches end, and the prefix may be registered again with
+    /// other settings. Nothing changes in the store.
+    pub fn unregister(&self, prefix: &str) {
+        let removed = self.inner.resources.write().remove(prefix);
+        if let Some(resource) = removed {
+            resource.replace(Vec::new(), self.revision());
+        }
     }
 
     pub fn resource(&self, prefix: &str) -> Option<Resource> {
@@ -76,6 +105,15 @@ impl Store {
     /// Whether the initial load is complete (it stays so while the store is away: see [`Store::fence`]).
     pub fn ready(&self) -> bool {
         self.inner.progress.ready()
+    }
+
+    /// Whether a leader has answered within the last seconds: without a quorum nothing is written, and nothing is read
+    /// but what is in the caches.
+    pub fn available(&self) -> bool {
+        match &self.inner.backend {
+            Backend::Memory(memory) => memory.fence().is_ok(),
+            Backend::Remote(remote) => remote.available(),
+        }
     }
 
     /// Waits until [`Store::ready`].
@@ -112,11 +150,14 @@ impl Store {
     }
 
     /// Applies a transaction, at most once, retrying across changes of the leader until the deadline.
-    pub async fn commit(&self, txn: Txn, deadline: Instant) -> Result<CommitOutcome, StoreError> {
-        match &self.inner.backend {
+    pub async fn commit(&self, mut txn: Txn, deadline: Instant) -> Result<CommitOutcome, StoreError> {
+        self.inner.seal(&mut txn)?;
+        let absent = self.inner.absent_keys(&txn);
+        let outcome = match &self.inner.backend {
             Backend::Memory(memory) => memory.commit(txn),
             Backend::Remote(remote) => remote.commit(txn, deadline).await,
-        }
+        };
+        self.inner.unreadable_exists(outcome, &absent)
     }
 
     /// The in-process store's controls, where this is one.
@@ -139,11 +180,18 @@ impl Inner {
         self.resources.read().get(prefix).cloned()
     }
 
-    pub fn outcome_conflict(&self, index: usize, current: Option<v1::KeyValue>, revision: u64) -> CommitOutcome {
-        let decode = |kv: v1::KeyValue| {
-            self.resource_of(&kv.key)?.decode(&kv.key, &kv.value, kv.create_revision, kv.mod_revision)
+    pub fn outcome_conflict(
+        &self,
+        index: usize,
+        current: Option<v1::KeyValue>,
+        revision: u64,
+    ) -> Result<CommitOutcome, StoreError> {
+        let read = |kv: v1::KeyValue| {
+            let resource = self.resource_of(&kv.key)?;
+            Some(resource.read_past(&kv.key, &kv.value, kv.create_revision, kv.mod_revision))
         };
-        CommitOutcome::Conflict { index, current: current.and_then(decode), revision }
+        let current = current.and_then(read).transpose()?.flatten();
+        Ok(CommitOutcome::Conflict { index, current, revision })
     }
 
     /// Everything under `prefix` as it was at `revision`, in key order.
@@ -153,10 +201,12 @@ impl Inner {
         revision: u64,
         deadline: Instant,
     ) -> Result<Vec<v1::KeyValue>, SnapshotError> {
-        match &self.backend {
+        let kvs = match &self.backend {
             Backend::Memory(memory) => memory.range_at(prefix, revision),
             Backend::Remote(remote) => remote.range_at(prefix, revision, deadline).await,
-        }
+        }?;
+        self.prepare_kvs(&kvs).await;
+        Ok(kvs)
     }
 
     /// The events under `prefix` behind `after` up to and including `up_to`, with what was before them.
@@ -167,10 +217,12 @@ impl Inner {
         up_to: u64,
         deadline: Instant,
     ) -> Result<Vec<v1::Event>, SnapshotError> {
-        match &self.backend {
+        let events = match &self.backend {
             Backend::Memory(memory) => memory.history(prefix, after, up_to),
             Backend::Remote(remote) => remote.history(prefix, after, up_to, deadline).await,
-        }
+        }?;
+        self.prepare_events(&events).await;
+        Ok(events)
     }
 }
 

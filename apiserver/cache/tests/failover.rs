@@ -181,3 +181,76 @@ async fn a_gap_in_the_history_is_a_new_beginning() {
     let old = resource.watch(WatchStart::After(2), Scope::default(), None, soon()).await;
     assert!(old.is_err());
 }
+
+fn spec(prefix: &str) -> ResourceSpec {
+    ResourceSpec { prefix: prefix.into(), namespaced: false, fields: Vec::new() }
+}
+
+/// Writes to a resource all the time while it is registered, on a store that has long begun.
+async fn register_under_load(store: &Store) {
+    const PREFIX: &str = "/registry/example.com/widgets/";
+    let create = |i: u64| store.commit(Txn::create(format!("{PREFIX}w{i:04}"), packed(&format!("w{i:04}"))), soon());
+    for i in 0..20 {
+        create(i).await.unwrap();
+    }
+    let resource = store.register(spec(PREFIX));
+    let writes = async {
+        for i in 20..200 {
+            create(i).await.unwrap();
+        }
+    };
+    let load = async {
+        resource.wait_loaded(soon()).await.unwrap();
+        let snapshot = resource.snapshot();
+        assert!(snapshot.len() >= 20, "{}", snapshot.len());
+        // Whatever was written when it was loaded, nothing is missing behind it.
+        watch(&resource, WatchStart::After(snapshot.revision())).await
+    };
+    let ((), mut watcher) = tokio::join!(writes, load);
+    store.fence(soon()).await.unwrap();
+    let all: Vec<_> = resource.snapshot().iter().map(|object| object.name().to_owned()).collect();
+    assert_eq!(all, (0..200).map(|i| format!("w{i:04}")).collect::<Vec<_>>());
+    let names: Vec<_> = all.iter().map(|name| resource.get("", name).map(|object| object.revision())).collect();
+    assert!(names.is_sorted() && names.iter().all(Option::is_some));
+
+    // Registered again it is the same; forgotten, its watches end and it may come back otherwise.
+    assert_eq!(store.register(spec(PREFIX)).snapshot().len(), 200);
+    store.unregister(PREFIX);
+    while watcher.chunk(&JsonLines, ChunkLimits::default()).await.is_ok() {}
+    let again = store.register(spec(PREFIX));
+    again.wait_loaded(soon()).await.unwrap();
+    assert_eq!(again.snapshot().len(), 200);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_resource_may_be_registered_late() {
+    let cluster = Cluster::new();
+    let (store, _) = front_end(&cluster);
+    store.wait_ready().await;
+    register_under_load(&store).await;
+    let memory = Store::memory();
+    memory.start();
+    register_under_load(&memory).await;
+}
+
+#[tokio::test]
+async fn a_lost_quorum_is_noticed_without_any_request() {
+    let cluster = Cluster::new();
+    let (store, _) = front_end(&cluster);
+    store.wait_ready().await;
+    assert!(store.available());
+    cluster.set_down(&[0, 1, 2]);
+    let gone = async {
+        while store.available() {
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+    };
+    tokio::time::timeout(soon() - Instant::now(), gone).await.unwrap();
+    // Nobody waits for the deadline then.
+    assert!(matches!(store.fence(soon()).await, Err(StoreError::Unavailable(_))));
+    let refused = store.commit(Txn::create("/registry/core/things/a", packed("a")), soon()).await;
+    assert!(matches!(refused, Err(StoreError::Unavailable(_))), "{refused:?}");
+    cluster.set_down(&[]);
+    assert!(store.fence(soon()).await.is_ok());
+    assert!(store.available());
+}

@@ -12,11 +12,8 @@ use parking_lot::Mutex;
 use tokio::sync::oneshot;
 use tokio::time::{Instant, Sleep, sleep_until};
 
+use super::contact::Contact;
 use crate::error::StoreError;
-
-/// How long a reader waits for a member with a leader before it is told that there is none: longer than an election,
-/// shorter than a client's patience.
-const PATIENCE: Duration = Duration::from_secs(10);
 
 /// A fence that so many readers shared shows that there is load: the next one leaves no earlier than
 /// [`CROWD_INTERVAL`] behind it, so that more share it. A fence costs a round among the members, which at 20,000 reads
@@ -24,9 +21,9 @@ const PATIENCE: Duration = Duration::from_secs(10);
 const CROWD_MIN: usize = 16;
 const CROWD_INTERVAL: Duration = Duration::from_millis(2);
 
-#[derive(Default)]
 pub(crate) struct Fences {
     state: Mutex<State>,
+    contact: Arc<Contact>,
 }
 
 #[derive(Default)]
@@ -50,21 +47,33 @@ struct State {
 }
 
 impl Fences {
+    pub fn new(contact: Arc<Contact>) -> Self {
+        Fences { state: Mutex::default(), contact }
+    }
+
     pub async fn wait(&self, deadline: Instant) -> Result<u64, StoreError> {
+        let answer = self.ask();
+        let patience = deadline.min(Instant::now() + self.contact.patience());
+        match tokio::time::timeout_at(patience, answer).await {
+            Ok(Ok(revision)) => Ok(revision),
+            _ => Err(StoreError::Unavailable(self.trouble())),
+        }
+    }
+
+    /// Sends a fence that nobody waits for, to see whether there is a quorum.
+    pub fn probe(&self) {
+        drop(self.ask());
+    }
+
+    fn ask(&self) -> oneshot::Receiver<u64> {
         let (done, answer) = oneshot::channel();
         let waker = {
             let mut state = self.state.lock();
             state.waiting.push(done);
             if state.in_flight_id == 0 { state.waker.take() } else { None }
         };
-        if let Some(waker) = waker {
-            waker.wake();
-        }
-        let patience = deadline.min(Instant::now() + PATIENCE);
-        match tokio::time::timeout_at(patience, answer).await {
-            Ok(Ok(revision)) => Ok(revision),
-            _ => Err(StoreError::Unavailable(self.trouble())),
-        }
+        waker.into_iter().for_each(Waker::wake);
+        answer
     }
 
     fn trouble(&self) -> String {
@@ -97,6 +106,7 @@ impl Fences {
         if state.in_flight_id != id {
             return;
         }
+        self.contact.made();
         let done = std::mem::take(&mut state.in_flight);
         state.crowd = done.len();
         if let Some(sent) = state.sent {

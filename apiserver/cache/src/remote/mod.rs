@@ -1,6 +1,7 @@
 //! The store over gRPC: a session that follows the log, a stream of transactions, and reads of the past.
 
 pub mod connect;
+mod contact;
 mod fence;
 mod members;
 mod read;
@@ -15,6 +16,7 @@ use tokio::time::Instant;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use self::connect::Config;
+use self::contact::Contact;
 use self::fence::Fences;
 use self::members::Members;
 use self::write::Writer;
@@ -30,6 +32,7 @@ pub(crate) struct Remote {
     members: Arc<Members>,
     fences: Arc<Fences>,
     writer: Arc<Writer>,
+    contact: Arc<Contact>,
     stop: CancellationToken,
     /// Ends the background tasks when the store is dropped.
     _stop_on_drop: DropGuard,
@@ -38,11 +41,13 @@ pub(crate) struct Remote {
 impl Remote {
     pub fn new(config: Config, store: Weak<Inner>) -> Self {
         let stop = CancellationToken::new();
+        let contact = Arc::new(Contact::new());
         Remote {
             store,
-            writer: Arc::new(Writer::new(config.client_id)),
+            writer: Arc::new(Writer::new(config.client_id, contact.clone())),
             members: Arc::new(Members::new(config)),
-            fences: Arc::default(),
+            fences: Arc::new(Fences::new(contact.clone())),
+            contact,
             _stop_on_drop: stop.clone().drop_guard(),
             stop,
         }
@@ -50,10 +55,15 @@ impl Remote {
 
     /// Spawns the two background tasks.
     pub fn start(&self) {
-        let session = session::run(self.store.clone(), self.members.clone(), self.fences.clone());
+        let session = session::run(self.store.clone(), self.members.clone(), self.fences.clone(), self.contact.clone());
         let writes = write::run(self.writer.clone(), self.members.clone());
         tokio::spawn(self.stop.clone().run_until_cancelled_owned(session));
         tokio::spawn(self.stop.clone().run_until_cancelled_owned(writes));
+    }
+
+    /// Whether a leader has answered lately.
+    pub fn available(&self) -> bool {
+        !self.contact.lost()
     }
 
     pub async fn fence(&self, deadline: Instant) -> Result<u64, StoreError> {

@@ -63,6 +63,7 @@ impl Remote {
         deadline: Instant,
         attempt: impl Fn(StoreClient<Channel>) -> BoxFuture<'static, Result<T, tonic::Status>>,
     ) -> Result<T, SnapshotError> {
+        let deadline = deadline.min(Instant::now() + self.contact.patience());
         let unavailable = |why: &str| SnapshotError::Store(StoreError::Unavailable(why.to_owned()));
         let mut session = self.members.session();
         let mut failure = String::new();
@@ -74,7 +75,7 @@ impl Remote {
             };
             let client = StoreClient::new(channel).max_decoding_message_size(MESSAGE_BYTES_MAX);
             match tokio::time::timeout_at(deadline, attempt(client)).await {
-                Err(_) => return Err(unavailable("the deadline passed")),
+                Err(_) => return Err(unavailable("the member does not answer in time")),
                 Ok(Ok(found)) => return Ok(found),
                 Ok(Err(status)) if status.code() == Code::OutOfRange => {
                     let oldest = self.store.upgrade().map_or(0, |store| store.progress.compacted());

@@ -9,6 +9,7 @@ use kuorum_proto::v1::session_response::Response;
 use kuorum_proto::v1::store_client::StoreClient;
 use tonic::transport::Channel;
 
+use super::contact::{Contact, PROBE_INTERVAL};
 use super::fence::Fences;
 use super::members::Members;
 use super::{MESSAGE_BYTES_MAX, read};
@@ -45,8 +46,8 @@ enum Ended {
 }
 
 /// Follows the store until it is dropped.
-pub(crate) async fn run(store: Weak<Inner>, members: Arc<Members>, fences: Arc<Fences>) {
-    let mut session = Session { store, members, fences, loaded: false };
+pub(crate) async fn run(store: Weak<Inner>, members: Arc<Members>, fences: Arc<Fences>, contact: Arc<Contact>) {
+    let mut session = Session { store, members, fences, contact, loaded: false };
     let mut attempt = 0;
     let mut backoff = BACKOFF_MIN;
     loop {
@@ -81,6 +82,7 @@ struct Session {
     store: Weak<Inner>,
     members: Arc<Members>,
     fences: Arc<Fences>,
+    contact: Arc<Contact>,
     loaded: bool,
 }
 
@@ -110,6 +112,8 @@ impl Session {
         let mut leader = self.members.leader();
         let opened = tokio::time::Instant::now();
         let mut housekeeping = tokio::time::interval(HOUSEKEEPING_INTERVAL);
+        let registered = self.store.upgrade().ok_or(Ended::Dropped)?.registered.clone();
+        let mut probe = tokio::time::interval(PROBE_INTERVAL);
         let fence_retry = tokio::time::sleep(Duration::MAX);
         tokio::pin!(fence_retry);
         loop {
@@ -129,6 +133,16 @@ impl Session {
                     }
                     continue;
                 }
+                () = registered.notified(), if member_id != 0 => {
+                    self.load_registered(&mut client).await?;
+                    continue;
+                }
+                _ = probe.tick() => {
+                    if self.contact.silence() >= PROBE_INTERVAL {
+                        self.fences.probe();
+                    }
+                    continue;
+                }
                 _ = housekeeping.tick() => {
                     let store = self.store.upgrade().ok_or(Ended::Dropped)?;
                     store.resources().iter().for_each(|resource| resource.forget_old_snapshots());
@@ -137,7 +151,10 @@ impl Session {
             };
             let store = self.store.upgrade().ok_or(Ended::Dropped)?;
             match message.response {
-                Some(Response::Events(batch)) => store.apply(&batch.events),
+                Some(Response::Events(batch)) => {
+                    store.prepare_events(&batch.events).await;
+                    store.apply(&batch.events);
+                }
                 Some(Response::FenceAck(ack)) => {
                     store.progress.advance(ack.revision);
                     store.progress.compact(ack.compact_revision);
@@ -153,6 +170,8 @@ impl Session {
                     self.members.set_session(Some(channel.clone()));
                     store.progress.set_ready(true);
                     metrics::counter!("kuorum_store_sessions_total").increment(1);
+                    // Some may have come meanwhile.
+                    registered.notify_one();
                     tracing::info!(%url, member = member_id, after_revision, "following the store");
                 }
                 Some(Response::Leader(now)) if now.member_id == member_id && member_id != 0 => {
@@ -176,12 +195,14 @@ impl Session {
             linearizable: true,
             ..v1::RangeRequest::default()
         };
+        let resources = self.store.upgrade().ok_or(Ended::Dropped)?.resources();
         let mut chunks = client.range(request).await?.into_inner();
         let mut revision = 0;
         let mut objects: HashMap<String, Vec<Arc<Object>>> = HashMap::new();
         while let Some(chunk) = chunks.message().await? {
             let store = self.store.upgrade().ok_or(Ended::Dropped)?;
             revision = chunk.revision;
+            store.prepare_kvs(&chunk.kvs).await;
             for kv in &chunk.kvs {
                 let Some(prefix) = resource_prefix(&kv.key) else { continue };
                 let Some(resource) = store.resource_of(&kv.key) else { continue };
@@ -194,13 +215,40 @@ impl Session {
         }
         let store = self.store.upgrade().ok_or(Ended::Dropped)?;
         let total: usize = objects.values().map(Vec::len).sum();
-        for resource in store.resources() {
+        // One that was registered since is loaded by itself.
+        for resource in resources {
             let mut loaded = objects.remove(&resource.spec().prefix).unwrap_or_default();
             loaded.shrink_to_fit();
             resource.replace(loaded, revision);
         }
         store.progress.advance(revision);
         tracing::info!(objects = total, revision, "loaded the store's objects");
+        Ok(())
+    }
+
+    /// Reads the resources that were registered after the load. Nothing is applied meanwhile, so what is read at the
+    /// revision that has been reached fits exactly before what comes next.
+    async fn load_registered(&self, client: &mut StoreClient<Channel>) -> Result<(), Ended> {
+        let mut resources = self.store.upgrade().ok_or(Ended::Dropped)?.resources();
+        resources.retain(|resource| resource.take_load());
+        for resource in resources {
+            let prefix = resource.spec().prefix.as_bytes();
+            let request = v1::RangeRequest {
+                start: bytes::Bytes::copy_from_slice(prefix),
+                end: crate::store::prefix_end(prefix),
+                revision: self.revision(),
+                ..v1::RangeRequest::default()
+            };
+            let mut chunks = client.range(request).await?.into_inner();
+            let (mut revision, mut objects) = (0, Vec::new());
+            while let Some(chunk) = chunks.message().await? {
+                revision = chunk.revision;
+                self.store.upgrade().ok_or(Ended::Dropped)?.prepare_kvs(&chunk.kvs).await;
+                objects.extend(chunk.kvs.iter().filter_map(|kv| read::object(&resource, kv)));
+            }
+            tracing::debug!(prefix = resource.spec().prefix, objects = objects.len(), revision, "loaded a resource");
+            resource.replace(objects, revision);
+        }
         Ok(())
     }
 }

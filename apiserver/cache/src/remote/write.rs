@@ -1,7 +1,8 @@
 //! Transactions: one stream to the leader, many in flight, each applied at most once.
 //!
 //! A transaction keeps its sequence number through every retry, and the store remembers what it did with it. What was
-//! sent and not answered when its caller's patience ends is reported as unknown; nothing else is.
+//! sent and not answered when its caller's patience ends is reported as unknown; nothing else is. Patience lasts as
+//! long as the leader answers others.
 
 use std::collections::BTreeMap;
 use std::pin::Pin;
@@ -21,6 +22,7 @@ use tokio::sync::{Notify, oneshot};
 use tokio::time::Instant;
 
 use super::MESSAGE_BYTES_MAX;
+use super::contact::{Contact, PATIENCE};
 use super::members::Members;
 use crate::error::StoreError;
 use crate::store::Inner;
@@ -33,13 +35,14 @@ const BATCH_BYTES_MAX: usize = 1 << 20;
 /// Transactions that wait for an answer; more are refused at once. At 3 MiB a body this is the bound that matters
 /// only when the store stands still: the API server admits fewer requests than that.
 const PENDING_MAX: usize = 8192;
-/// How long a transaction that could not be sent waits for a leader: longer than an election.
-const PATIENCE: Duration = Duration::from_secs(10);
+/// How long an answer that is on its way is waited for when patience has ended. Shorter than a pause between streams.
+const REFUSAL_WAIT: Duration = Duration::from_millis(100);
 const BACKOFF_MIN: Duration = Duration::from_millis(10);
 const BACKOFF_MAX: Duration = Duration::from_millis(500);
 
 pub(crate) struct Writer {
     client_id: bytes::Bytes,
+    contact: Arc<Contact>,
     state: Mutex<State>,
     /// There is something to send and no stream.
     wanted: Notify,
@@ -55,6 +58,8 @@ struct State {
     /// Counts streams: the requests of an earlier one send nothing more.
     stream: u64,
     waker: Option<Waker>,
+    /// When a transaction was last decided.
+    decided: Option<Instant>,
     trouble: String,
 }
 
@@ -69,8 +74,9 @@ struct Pending {
 }
 
 impl Writer {
-    pub fn new(client_id: [u8; 16]) -> Self {
-        Writer { client_id: bytes::Bytes::copy_from_slice(&client_id), state: Mutex::default(), wanted: Notify::new() }
+    pub fn new(client_id: [u8; 16], contact: Arc<Contact>) -> Self {
+        let client_id = bytes::Bytes::copy_from_slice(&client_id);
+        Writer { client_id, contact, state: Mutex::default(), wanted: Notify::new() }
     }
 
     pub async fn commit(&self, txn: Txn, deadline: Instant, store: &Inner) -> Result<CommitOutcome, StoreError> {
@@ -79,18 +85,28 @@ impl Writer {
         }
         let maybe_applied = Arc::new(AtomicBool::new(false));
         let mut answer = self.enqueue(txn, maybe_applied.clone())?;
-        let patience = deadline.min(Instant::now() + PATIENCE);
-        let mut answered = tokio::time::timeout_at(patience, &mut answer).await;
+        let mut until = deadline.min(Instant::now() + self.contact.patience());
+        let mut answered = tokio::time::timeout_at(until, &mut answer).await;
+        while answered.is_err() {
+            // While others are decided, the store works, if slowly.
+            let later = deadline.min(self.decided().map_or(until, |decided| decided + PATIENCE));
+            if later <= until {
+                break;
+            }
+            until = later;
+            answered = tokio::time::timeout_at(until, &mut answer).await;
+        }
         if answered.is_err() && maybe_applied.load(Ordering::SeqCst) {
-            answered = tokio::time::timeout_at(deadline, &mut answer).await;
+            // A refusal that is on its way makes the difference between "not written" and "unknown".
+            answered = tokio::time::timeout_at(deadline.min(until + REFUSAL_WAIT), &mut answer).await;
         }
         match answered {
-            Ok(Ok(outcome)) => outcome_of(outcome, store),
+            Ok(Ok(outcome)) => outcome_of(outcome, store).await,
             _ => {
                 // Closed first, then asked: what the stream has not taken by now, it will not take.
                 answer.close();
                 if let Ok(outcome) = answer.try_recv() {
-                    return outcome_of(outcome, store);
+                    return outcome_of(outcome, store).await;
                 }
                 let trouble = self.trouble();
                 match maybe_applied.load(Ordering::SeqCst) {
@@ -119,6 +135,10 @@ impl Writer {
             None => self.wanted.notify_one(),
         }
         Ok(answer)
+    }
+
+    fn decided(&self) -> Option<Instant> {
+        self.state.lock().decided
     }
 
     fn trouble(&self) -> String {
@@ -158,26 +178,31 @@ impl Writer {
         !state.pending.is_empty()
     }
 
-    /// Hands out answers. True when one of them is to be asked again on another stream.
+    /// Hands out answers. Whether one of them decides a transaction.
     fn answered(&self, results: Vec<v1::TxnResult>) -> bool {
-        let mut again = false;
+        let mut decided = false;
         let mut state = self.state.lock();
         for result in results {
             let Some(outcome) = result.outcome else { continue };
             if is_unknown(&outcome) {
-                // The store applies it at most once: asking again tells what became of it.
+                // The store ends the stream behind such an answer, and applies a transaction at most once: asked
+                // again on the next stream, it tells what became of it.
                 if let Some(pending) = state.pending.get_mut(&result.seq) {
                     pending.unknown = true;
-                    again = true;
                 }
                 continue;
             }
+            decided = true;
             if let Some(pending) = state.pending.remove(&result.seq) {
                 // A caller that gave up has dropped its end.
                 let _ = pending.done.send(outcome);
             }
         }
-        again
+        if decided {
+            state.decided = Some(Instant::now());
+            self.contact.made();
+        }
+        decided
     }
 }
 
@@ -185,10 +210,13 @@ fn is_unknown(outcome: &Outcome) -> bool {
     matches!(outcome, Outcome::Rejected(rejected) if rejected.code() == RejectedCode::OutcomeUnknown)
 }
 
-fn outcome_of(outcome: Outcome, store: &Inner) -> Result<CommitOutcome, StoreError> {
+async fn outcome_of(outcome: Outcome, store: &Inner) -> Result<CommitOutcome, StoreError> {
     match outcome {
         Outcome::Committed(revision) => Ok(CommitOutcome::Committed(revision)),
-        Outcome::Failed(failed) => Ok(store.outcome_conflict(failed.index as usize, failed.current, failed.revision)),
+        Outcome::Failed(failed) => {
+            store.prepare_kvs(failed.current.as_slice()).await;
+            store.outcome_conflict(failed.index as usize, failed.current, failed.revision)
+        }
         Outcome::Rejected(rejected) => {
             let code = rejected.code();
             let message = rejected.message;
@@ -251,8 +279,6 @@ enum Ended {
     /// Nothing that is unanswered was proposed by this member.
     NotLeader(Option<v1::Leader>),
     Broken(String),
-    /// The member itself does not know what became of a transaction.
-    Unknown,
 }
 
 /// Keeps a stream to the leader while there is something to write, until the store is dropped.
@@ -269,7 +295,7 @@ pub(crate) async fn run(writer: Arc<Writer>, members: Arc<Members>) {
         let mut worked = false;
         match stream(&writer, &members, &url, &mut worked).await {
             Ended::NotLeader(leader) => {
-                writer.close("the leader is changing", false);
+                writer.close("no member leads for now", false);
                 let hint = leader.filter(|leader| !leader.client_urls.is_empty());
                 match hint {
                     // At once, the first time.
@@ -282,7 +308,6 @@ pub(crate) async fn run(writer: Arc<Writer>, members: Arc<Members>) {
                     None => members.forget_leader(&url),
                 }
             }
-            Ended::Unknown => writer.close("the leader does not know the outcome", true),
             Ended::Broken(why) => {
                 tracing::warn!(%url, reason = %why, "lost the stream of transactions");
                 writer.close(&why, true);
@@ -308,13 +333,9 @@ async fn stream(writer: &Arc<Writer>, members: &Members, url: &str, worked: &mut
     loop {
         match responses.message().await {
             Ok(Some(response)) => {
-                *worked |= !response.results.is_empty();
-                let again = writer.answered(response.results);
+                *worked |= writer.answered(response.results);
                 if let Some(leader) = response.not_leader {
                     return Ended::NotLeader(Some(leader));
-                }
-                if again {
-                    return Ended::Unknown;
                 }
             }
             Ok(None) => return Ended::Broken("the leader closed the stream".to_owned()),

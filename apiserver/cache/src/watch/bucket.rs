@@ -120,6 +120,11 @@ impl Bucket {
         state.free.len() == state.slots.len()
     }
 
+    pub fn watchers(&self) -> usize {
+        let state = self.state.lock();
+        state.slots.len() - state.free.len()
+    }
+
     /// Appends an event; the watchers are woken by [`Bucket::take_waiting`], once for a batch.
     pub fn push(&self, event: Arc<Event>) {
         let mut state = self.state.lock();

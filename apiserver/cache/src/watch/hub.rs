@@ -135,6 +135,21 @@ impl Hub {
         (Subscription { key, bucket, slot, position, backlog, horizon: state.horizon }, look())
     }
 
+    /// Watchers of all objects, of a namespace, and of one object.
+    pub fn watchers(&self, namespace: &str, name: &str) -> usize {
+        let state = self.state.lock();
+        let buckets = &state.buckets;
+        let mut count = buckets.all.as_ref().map_or(0, |bucket| bucket.watchers());
+        if !namespace.is_empty() && !buckets.by_namespace.is_empty() {
+            count += buckets.by_namespace.get(namespace).map_or(0, |bucket| bucket.watchers());
+        }
+        if !name.is_empty() && !buckets.by_object.is_empty() {
+            let key = if namespace.is_empty() { name.into() } else { [namespace, "/", name].concat() };
+            count += buckets.by_object.get(key.as_str()).map_or(0, |bucket| bucket.watchers());
+        }
+        count
+    }
+
     pub fn unsubscribe(&self, key: &BucketKey, bucket: &Bucket, slot: usize) {
         let mut state = self.state.lock();
         if bucket.leave(slot) {
