@@ -23,8 +23,8 @@ use crate::{
 
 /// Reads that may wait for the next round. They cost a few bytes each; the callers bound themselves far below this.
 const WAITING_MAX: usize = 64 * 1024;
-/// A round that finds no leader is tried again until this has passed: longer than an election.
-const ROUND_TIMEOUT: Duration = Duration::from_secs(5);
+/// A round that finds no leader is tried again until this has passed: longer than most elections; callers ask again.
+const ROUND_TIMEOUT: Duration = Duration::from_secs(3);
 /// How long the leader may take to answer a follower.
 const ASK_TIMEOUT: Duration = Duration::from_secs(2);
 /// How long a round waits for news of a leader before it asks again all the same.

@@ -11,7 +11,7 @@ use crate::machine::{Machine, Store};
 /// Rounds under way. More than one, so that a reader that comes just after a round began does not wait for its end.
 const ROUNDS_MAX: usize = 4;
 /// A round that takes longer has no quorum: readers are told, instead of waiting for ever.
-const ROUND_TIMEOUT: Duration = Duration::from_secs(5);
+const ROUND_TIMEOUT: Duration = Duration::from_secs(3);
 
 type Answer = Result<u64, ReadError>;
 

@@ -1,6 +1,6 @@
 //! What a member does on its own: the leader expires keys, compacts history, forgets idle clients and compares the
 //! members; every member removes history rows behind the compact revision, and sees that the cluster knows its
-//! addresses.
+//! addresses. Comparing is in [`crate::compare`].
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -16,7 +16,6 @@ use tokio_util::sync::CancellationToken;
 use crate::connect::PeerConnector;
 use crate::data_dir::Identity;
 use crate::machine::{Machine, Store};
-use crate::mvcc::Alarm;
 use crate::propose::{now_ms, propose};
 
 /// How often the leader looks for expired keys. An expiry is late by this much at most, and a bit for the commit.
@@ -31,9 +30,6 @@ const COMPACTIONS_PER_RETENTION: u32 = 10;
 const COMPACTION_INTERVAL_MIN: Duration = Duration::from_secs(1);
 /// How often a member looks whether the cluster knows its addresses.
 const PUBLISH_INTERVAL: Duration = Duration::from_secs(2);
-/// How long a member may take to hash its state.
-const HASH_TIMEOUT: Duration = Duration::from_secs(60);
-
 /// What the tasks need.
 #[derive(Clone)]
 pub struct Housekeeping {
@@ -52,7 +48,7 @@ pub struct Housekeeping {
 impl Housekeeping {
     /// Starts the tasks; they end with `stop`.
     pub fn start(self, stop: &CancellationToken) {
-        for task in [Task::Expire, Task::Compact, Task::Forget, Task::Clean, Task::Compare, Task::Publish] {
+        for task in [Task::Expire, Task::Compact, Task::Forget, Task::Clean, Task::Compare, Task::StepAside, Task::Publish] {
             let (this, stop) = (self.clone(), stop.clone());
             tokio::spawn(async move {
                 tokio::select! {
@@ -70,11 +66,12 @@ impl Housekeeping {
             Task::Forget => self.forget().await,
             Task::Clean => self.clean().await,
             Task::Compare => self.compare().await,
+            Task::StepAside => self.step_aside().await,
             Task::Publish => self.publish().await,
         }
     }
 
-    fn leads(&self) -> bool {
+    pub(crate) fn leads(&self) -> bool {
         self.node.status().borrow().leader == Some(self.identity.member_id)
     }
 
@@ -163,45 +160,6 @@ impl Housekeeping {
         }
     }
 
-    /// Hashes the same revision on every member; one that differs from the leader raises the alarm.
-    async fn compare(self) {
-        if self.corrupt_check.is_zero() {
-            return;
-        }
-        let mut ticks = ticks(self.corrupt_check);
-        ticks.tick().await;
-        loop {
-            ticks.tick().await;
-            if !self.leads() {
-                continue;
-            }
-            let store = self.store.clone();
-            let Ok(Ok((hash, revision, _))) = tokio::task::spawn_blocking(move || store.hash(0)).await else {
-                continue;
-            };
-            let members = self.node.status().borrow().membership.membership.members.clone();
-            for (id, member) in members.into_iter().filter(|(id, _)| *id != self.identity.member_id) {
-                match self.hash_of(id, &member, revision).await {
-                    Some(other) if other != hash => {
-                        tracing::error!(member = member.name, revision, hash, other, "members disagree: alarm CORRUPT");
-                        let alarm = command::SetAlarm { member_id: id, kind: Alarm::CORRUPT.into(), active: true };
-                        let _ = propose(&self.node, command::Body::Alarm(alarm)).await;
-                    }
-                    Some(_) => tracing::debug!(member = member.name, revision, "members agree"),
-                    None => tracing::debug!(member = member.name, revision, "member was not compared"),
-                }
-            }
-        }
-    }
-
-    /// `None` when the member cannot be asked, or answered for another revision.
-    async fn hash_of(&self, id: u64, member: &Member, revision: u64) -> Option<u64> {
-        let mut client = ClusterClient::new(self.connector.channel(id, member).ok()?);
-        let asked = client.hash_kv(v1::HashKvRequest { revision });
-        let answer = tokio::time::timeout(HASH_TIMEOUT, asked).await.ok()?.ok()?.into_inner();
-        (answer.revision == revision).then_some(answer.hash)
-    }
-
     /// The first membership knows peer URLs only: each member adds what only it knows, and corrects what changed.
     async fn publish(self) {
         let mut ticks = ticks(PUBLISH_INTERVAL);
@@ -246,10 +204,11 @@ enum Task {
     Forget,
     Clean,
     Compare,
+    StepAside,
     Publish,
 }
 
-fn ticks(period: Duration) -> tokio::time::Interval {
+pub(crate) fn ticks(period: Duration) -> tokio::time::Interval {
     let mut ticks = interval(period);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     ticks

@@ -3,6 +3,7 @@
 //! `engine` has the disk, `mvcc` decides, `machine` joins both under consensus, `watch` fans events out, `service`
 //! speaks gRPC, `member` assembles it all. [`run`] is a member of a cluster, [`Embedded`] one inside another process.
 
+mod compare;
 pub mod config;
 mod connect;
 mod data_dir;

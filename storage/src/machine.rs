@@ -11,6 +11,7 @@ use arc_swap::{ArcSwap, ArcSwapOption};
 use kuorum_proto::v1;
 use kuorum_raft::ports::{self, LogEntry, Payload, SnapshotBuild, StateMachine};
 use prost::Message;
+use tokio::sync::watch;
 
 use crate::engine::{self, ClosedEngine, Engine, Home, Read, decode_applied, encode_applied};
 use crate::mvcc::{
@@ -37,6 +38,7 @@ pub struct Store {
     engine: ArcSwap<Box<dyn Engine>>,
     hub: Hub,
     counters: ArcSwapOption<Counters>,
+    alarms: watch::Sender<BTreeSet<Alarm>>,
 }
 
 impl Store {
@@ -46,6 +48,22 @@ impl Store {
 
     pub fn counters(&self) -> Arc<Counters> {
         self.counters.load_full().unwrap_or_default()
+    }
+
+    /// The alarms, and their changes.
+    pub fn alarms(&self) -> watch::Receiver<BTreeSet<Alarm>> {
+        self.alarms.subscribe()
+    }
+
+    fn set_counters(&self, counters: Counters) {
+        self.alarms.send_if_modified(|alarms| {
+            let changed = *alarms != counters.alarms;
+            if changed {
+                alarms.clone_from(&counters.alarms);
+            }
+            changed
+        });
+        self.counters.store(Some(Arc::new(counters)));
     }
 
     pub fn size_bytes(&self) -> u64 {
@@ -206,8 +224,10 @@ impl Machine {
         let store = Arc::new(Store {
             engine: ArcSwap::new(engine.clone()),
             hub: Hub::new(progress),
-            counters: ArcSwapOption::new(Some(Arc::new(counters(&state)))),
+            counters: ArcSwapOption::default(),
+            alarms: watch::Sender::default(),
         });
+        store.set_counters(counters(&state));
         let machine = Self { home, engine, state, cache: KeyCache::default(), applied, store: store.clone() };
         Ok((machine, store))
     }
@@ -231,7 +251,7 @@ impl Machine {
         }
         let (batch, events) = applier.finish(&encode_applied(&self.applied));
         self.engine.write(batch)?;
-        self.store.counters.store(Some(Arc::new(counters(&self.state))));
+        self.store.set_counters(counters(&self.state));
         self.store.hub.publish(events, progress(&self.state, &self.applied));
         Ok(responses)
     }
@@ -241,7 +261,7 @@ impl Machine {
         let (state, applied) = load(engine.as_ref().as_ref())?;
         self.cache.clear();
         self.store.engine.store(engine.clone());
-        self.store.counters.store(Some(Arc::new(counters(&state))));
+        self.store.set_counters(counters(&state));
         self.store.hub.reset(progress(&state, &applied));
         (self.engine, self.state, self.applied) = (engine, state, applied);
         Ok(())

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
 use kuorum_proto::v1::{self, command, op, txn_result};
@@ -23,6 +23,10 @@ const BATCH_BYTES_MAX: usize = 1 << 20;
 const ENTRIES_IN_FLIGHT_MAX: usize = 2;
 /// Transactions waiting for a place in an entry. Beyond it submitters wait, and flow control reaches the clients.
 const QUEUE_MAX: usize = 4_096;
+
+/// An entry that takes longer has lost its quorum, or a disk stands still: its submitters are told that the outcome is
+/// unknown, and no further entry is made. Longer than a loaded disk takes, shorter than a front-end's patience.
+const STALLED_AFTER: Duration = Duration::from_secs(2);
 
 /// The answer to a submitted transaction.
 #[derive(Debug)]
@@ -99,15 +103,29 @@ struct Worker {
 impl Worker {
     async fn run(self, mut waiting: mpsc::Receiver<Pending>) {
         let mut next = None;
+        // How long an entry may wait for a place; none once it has waited in vain, until there is a place again.
+        let mut patience = STALLED_AFTER;
         loop {
-            let Ok(permit) = self.in_flight.clone().acquire_owned().await else { return };
-            let first = match next.take() {
+            let first: Pending = match next.take() {
                 Some(pending) => pending,
                 None => match waiting.recv().await {
                     Some(pending) => pending,
                     None => return,
                 },
             };
+            let permit = match tokio::time::timeout(patience, self.in_flight.clone().acquire_owned()).await {
+                Ok(Ok(permit)) => permit,
+                Ok(Err(_)) => return,
+                Err(_) => {
+                    patience = Duration::ZERO;
+                    refuse(first);
+                    while let Ok(pending) = waiting.try_recv() {
+                        refuse(pending);
+                    }
+                    continue;
+                }
+            };
+            patience = STALLED_AFTER;
             let mut bytes = first.bytes;
             let mut group = vec![first];
             while group.len() < BATCH_TXNS_MAX {
@@ -181,10 +199,17 @@ impl Worker {
         self.unapplied.fetch_add(bytes as u64, Ordering::Relaxed);
         let unapplied = self.unapplied.clone();
         tokio::spawn(async move {
-            let outcome = applied.await;
+            let mut applied = std::pin::pin!(applied);
+            match tokio::time::timeout(STALLED_AFTER, &mut applied).await {
+                Ok(outcome) => answer(replies, outcome.map(|(_, response)| response)),
+                Err(_) => {
+                    answer(replies, Err(ProposeError::OutcomeUnknown));
+                    // Its place stays taken: more entries would only make the wait longer.
+                    let _ = applied.await;
+                }
+            }
             unapplied.fetch_sub(bytes as u64, Ordering::Relaxed);
             drop(permit);
-            answer(replies, outcome.map(|(_, response)| response));
         });
     }
 }
@@ -192,6 +217,11 @@ impl Worker {
 fn rejected(seq: u64, code: txn_result::rejected::Code, message: &str) -> Reply {
     let rejected = txn_result::Rejected { code: code as i32, message: message.into() };
     Reply::Result(v1::TxnResult { seq, outcome: Some(txn_result::Outcome::Rejected(rejected)) })
+}
+
+/// Nothing was proposed, and nothing can be for now: the submitter may ask elsewhere, or here again.
+fn refuse(pending: Pending) {
+    let _ = pending.reply.send(Reply::NotLeader);
 }
 
 /// Gives each submitter its answer. One that is gone does not matter.

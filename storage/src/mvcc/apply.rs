@@ -110,9 +110,10 @@ impl<'a> Applier<'a> {
         (self.batch, self.events)
     }
 
-    /// Which alarm stops puts at the moment.
+    /// Which alarm stops puts at the moment. CORRUPT does not: the members that it names serve nobody, the others are
+    /// right.
     fn blocked(&self) -> Option<&'static str> {
-        [Alarm::CORRUPT, Alarm::NO_SPACE].into_iter().find(|kind| self.state.has_alarm(kind))
+        [Alarm::NO_SPACE].into_iter().find(|kind| self.state.has_alarm(kind))
     }
 
     fn client_txn(&mut self, request: v1::command::ClientTxn, blocked: Option<&'static str>) -> Result<v1::TxnResult> {
@@ -369,10 +370,8 @@ fn refuse(txn: &v1::Txn, blocked: Option<&'static str>) -> Option<(txn_result::r
     for op in &txn.ops {
         let key = match &op.op {
             Some(op::Op::Put(put)) => {
-                match blocked {
-                    Some(Alarm::NO_SPACE) => return Some((Code::NoSpace, "database space exceeded")),
-                    Some(_) => return Some((Code::Unknown, "the store is corrupt: members disagree")),
-                    None => {}
+                if blocked.is_some() {
+                    return Some((Code::NoSpace, "database space exceeded"));
                 }
                 if put.value.len() > VALUE_BYTES_MAX {
                     return Some((Code::TooLarge, "value is too large"));

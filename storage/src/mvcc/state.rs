@@ -7,7 +7,7 @@ use super::clients::ClientTable;
 use super::key;
 use crate::engine::{Error, Read, Result};
 
-/// An alarm that a member raised. `NOSPACE` and `CORRUPT` mean something to the store.
+/// An alarm. `NOSPACE`, wherever it was raised, stops puts; a member that `CORRUPT` names serves nobody.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Alarm {
     pub member_id: u64,
@@ -17,6 +17,11 @@ pub struct Alarm {
 impl Alarm {
     pub const NO_SPACE: &str = "NOSPACE";
     pub const CORRUPT: &str = "CORRUPT";
+
+    /// Whether the member's data is known to differ from the others'.
+    pub fn is_corrupt(alarms: &BTreeSet<Alarm>, member_id: u64) -> bool {
+        alarms.iter().any(|alarm| alarm.kind == Self::CORRUPT && alarm.member_id == member_id)
+    }
 }
 
 /// Invariant: `compact_revision <= revision` and `history_floor <= history_bytes`.

@@ -18,6 +18,7 @@ use tonic::{Request, Response, Status};
 
 use super::access::require;
 use super::status::{from_admin, from_engine, from_join, from_mvcc, from_propose, from_read};
+use super::store::corrupt;
 use crate::connect::PeerConnector;
 use crate::data_dir::Identity;
 use crate::fence::Fences;
@@ -351,6 +352,9 @@ impl Cluster for ClusterService {
 
     async fn snapshot(&self, request: Request<v1::SnapshotRequest>) -> Result<Response<Self::SnapshotStream>, Status> {
         require(&request, &[Role::Operator])?;
+        if Alarm::is_corrupt(&self.store.alarms().borrow(), self.identity.member_id) {
+            return Err(corrupt());
+        }
         // What the operator has seen acknowledged must be in it.
         self.fences.read().await.map_err(from_read)?;
         let (sender, receiver) = mpsc::channel(2);

@@ -17,6 +17,7 @@ use tonic::{Status, Streaming};
 
 use super::StoreService;
 use super::status::from_mvcc;
+use super::store::corrupt;
 use crate::mvcc;
 use crate::watch::Subscriber;
 
@@ -115,6 +116,9 @@ impl Session {
         let mut leader = self.service.leader();
         send(responses, Answer::Leader(leader.clone())).await?;
         let mut fences = FuturesUnordered::new();
+        let service = self.service.clone();
+        let found_corrupt = service.found_corrupt();
+        tokio::pin!(found_corrupt);
         let mut open = true;
         loop {
             if !self.deliver(responses).await? {
@@ -149,6 +153,7 @@ impl Session {
                 () = self.service.stop.cancelled() => {
                     return Err(End::Failed(Status::unavailable("the member stops")));
                 }
+                () = &mut found_corrupt => return Err(End::Failed(corrupt())),
                 () = responses.closed() => return Err(End::Gone),
             }
         }

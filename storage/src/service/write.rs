@@ -3,12 +3,14 @@
 use std::pin::Pin;
 
 use futures_util::Stream;
+use kuorum_proto::v1::txn_result::{Outcome, rejected::Code};
 use kuorum_proto::v1::{TxnResult, WriteRequest, WriteResponse};
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Status, Streaming};
 
 use super::StoreService;
+use super::store::corrupt;
 use crate::propose::Reply;
 
 /// Transactions of one stream without an answer. A front-end that sends more waits in its own flow control.
@@ -34,15 +36,20 @@ async fn run(
 ) {
     let (reply, mut replies) = mpsc::unbounded_channel();
     let mut status = service.node.status();
+    let found_corrupt = service.found_corrupt();
+    tokio::pin!(found_corrupt);
     let mut outstanding = 0;
-    // Whether this member leads, as far as it knows; once it does not, the stream ends behind what is on its way.
+    // Whether this member leads, as far as it knows, and can tell outcomes; once it does not, the stream ends behind
+    // what is on its way.
     let mut leads = true;
     let mut open = true;
     let mut ready = Vec::with_capacity(RESULTS_PER_MESSAGE_MAX);
     loop {
         leads &= status.borrow_and_update().leader == Some(service.member_id);
         if outstanding == 0 && !leads {
-            let response = WriteResponse { results: Vec::new(), not_leader: Some(service.leader()) };
+            // This member itself is no better address than any other, if it cannot propose.
+            let leader = Some(service.leader()).filter(|leader| leader.member_id != service.member_id);
+            let response = WriteResponse { results: Vec::new(), not_leader: Some(leader.unwrap_or_default()) };
             let _ = responses.send(Ok(response)).await;
             return;
         }
@@ -54,7 +61,10 @@ async fn run(
             received = replies.recv_many(&mut ready, RESULTS_PER_MESSAGE_MAX) => {
                 outstanding -= received;
                 let results: Vec<TxnResult> = ready.drain(..).filter_map(|r| match r {
-                    Reply::Result(result) => Some(result),
+                    Reply::Result(result) => {
+                        leads &= !is_unknown(&result);
+                        Some(result)
+                    }
                     Reply::NotLeader => {
                         leads = false;
                         None
@@ -94,7 +104,16 @@ async fn run(
                 let _ = responses.send(Err(Status::unavailable("the member stops"))).await;
                 return;
             }
+            () = &mut found_corrupt => {
+                // Its answers are not to be trusted, not even about what is on its way.
+                let _ = responses.send(Err(corrupt())).await;
+                return;
+            }
             () = responses.closed() => return,
         }
     }
+}
+
+fn is_unknown(result: &TxnResult) -> bool {
+    matches!(&result.outcome, Some(Outcome::Rejected(rejected)) if rejected.code() == Code::OutcomeUnknown)
 }

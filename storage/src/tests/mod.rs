@@ -2,6 +2,7 @@
 
 mod cluster;
 mod contract;
+mod corrupt;
 mod crash;
 mod roles;
 mod snapshots;
