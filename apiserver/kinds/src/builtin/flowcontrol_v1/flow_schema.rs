@@ -2,6 +2,7 @@
 
 use serde_json::Value;
 
+use super::{conditions, fixed};
 use crate::field::{Errors, FieldError};
 use crate::hooks::{Context, Hooks, TablePrinter};
 use crate::path::Path;
@@ -13,7 +14,10 @@ pub const HOOKS: Hooks = Hooks {
     default: Some(default),
     prepare_update: Some(prepare_update),
     validate_create: Some(|schema, _| validate(schema)),
-    validate_update: Some(|new, _, context| if context.subresource.is_empty() { validate(new) } else { Errors::new() }),
+    validate_update: Some(|new, _, context| match context.subresource {
+        "" => validate(new),
+        _ => conditions::validate(new),
+    }),
     table: Some(TABLE),
     ..Hooks::NONE
 };
@@ -91,6 +95,7 @@ fn validate(schema: &Value) -> Errors {
     for (i, rule) in items(spec, "rules").iter().enumerate() {
         policy_rule(rule, &list.index(i), &mut errors);
     }
+    fixed::schema(schema, &mut errors);
     errors
 }
 

@@ -1,5 +1,7 @@
 //! The rows of flowcontrol.apiserver.k8s.io/v1.
 
+mod conditions;
+mod fixed;
 mod flow_schema;
 mod priority_level;
 

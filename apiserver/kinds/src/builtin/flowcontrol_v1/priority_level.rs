@@ -2,6 +2,7 @@
 
 use serde_json::Value;
 
+use super::{conditions, fixed};
 use crate::field::{Errors, FieldError};
 use crate::hooks::{Context, Hooks, TablePrinter};
 use crate::path::Path;
@@ -13,7 +14,10 @@ pub const HOOKS: Hooks = Hooks {
     default: Some(default),
     prepare_update: Some(prepare_update),
     validate_create: Some(|level, _| validate(level)),
-    validate_update: Some(|new, _, context| if context.subresource.is_empty() { validate(new) } else { Errors::new() }),
+    validate_update: Some(|new, _, context| match context.subresource {
+        "" => validate(new),
+        _ => conditions::validate(new),
+    }),
     table: Some(TABLE),
     ..Hooks::NONE
 };
@@ -93,6 +97,7 @@ fn validate(level: &Value) -> Errors {
                 let detail = "must be nil if the type is not Limited";
                 errors.push(FieldError::forbidden(path.child("limited"), detail));
             }
+            shares(get(spec, "exempt"), &path.child("exempt"), &mut errors);
         }
         "Limited" => {
             if get(spec, "exempt").is_object() {
@@ -107,22 +112,14 @@ fn validate(level: &Value) -> Errors {
         }
         _ => one_of(spec, "type", &["Exempt", "Limited"], &path, &mut errors),
     }
+    fixed::level(level, &mut errors);
     errors
 }
 
 fn limits(limited: &Value, path: &Path, errors: &mut Errors) {
-    let shares = int(limited, "nominalConcurrencyShares").unwrap_or(0);
-    if shares < 0 {
-        let detail = "must be a non-negative integer";
-        errors.push(FieldError::invalid(path.child("nominalConcurrencyShares"), &shares.into(), detail));
-    }
+    nominal_shares(limited, path, errors);
     response(get(limited, "limitResponse"), &path.child("limitResponse"), errors);
-    if let Some(percent) = int(limited, "lendablePercent")
-        && !(0..=100).contains(&percent)
-    {
-        let detail = "must be between 0 and 100, inclusive";
-        errors.push(FieldError::invalid(path.child("lendablePercent"), &percent.into(), detail));
-    }
+    lendable_percent(limited, path, errors);
     if let Some(percent) = int(limited, "borrowingLimitPercent")
         && percent < 0
     {
@@ -130,6 +127,34 @@ fn limits(limited: &Value, path: &Path, errors: &mut Errors) {
         errors.push(FieldError::invalid(path.child("borrowingLimitPercent"), &percent.into(), detail));
     }
 }
+
+/// What an exempt level has and lends.
+fn shares(exempt: &Value, path: &Path, errors: &mut Errors) {
+    nominal_shares(exempt, path, errors);
+    lendable_percent(exempt, path, errors);
+}
+
+fn nominal_shares(level: &Value, path: &Path, errors: &mut Errors) {
+    let shares = int(level, "nominalConcurrencyShares").unwrap_or(0);
+    if shares < 0 {
+        let detail = "must be a non-negative integer";
+        errors.push(FieldError::invalid(path.child("nominalConcurrencyShares"), &shares.into(), detail));
+    }
+}
+
+fn lendable_percent(level: &Value, path: &Path, errors: &mut Errors) {
+    if let Some(percent) = int(level, "lendablePercent")
+        && !(0..=100).contains(&percent)
+    {
+        let detail = "must be between 0 and 100, inclusive";
+        errors.push(FieldError::invalid(path.child("lendablePercent"), &percent.into(), detail));
+    }
+}
+
+/// Most queues of a level.
+const QUEUES_MAX: i64 = 10_000_000;
+/// How much entropy the hash of a flow has for dealing queues.
+const HASH_BITS_MAX: i64 = 60;
 
 fn response(response: &Value, path: &Path, errors: &mut Errors) {
     let queuing = get(response, "queuing");
@@ -152,10 +177,20 @@ fn response(response: &Value, path: &Path, errors: &mut Errors) {
                 }
             }
             let (queues, hand) = (of("queues"), of("handSize"));
+            if queues > QUEUES_MAX {
+                let detail = format!("must not be greater than {QUEUES_MAX}");
+                errors.push(FieldError::invalid(at.child("queues"), &queues.into(), &detail));
+            }
+            let bits = ((queues as f64).log2() * hand as f64).ceil();
             if hand <= 0 {
                 errors.push(FieldError::invalid(at.child("handSize"), &hand.into(), "must be positive"));
             } else if hand > queues {
                 let detail = format!("should not be greater than queues ({queues})");
+                errors.push(FieldError::invalid(at.child("handSize"), &hand.into(), &detail));
+            } else if bits > HASH_BITS_MAX as f64 {
+                let detail = format!(
+                    "required entropy bits of deckSize {queues} and handSize {hand} should not be greater than {HASH_BITS_MAX}"
+                );
                 errors.push(FieldError::invalid(at.child("handSize"), &hand.into(), &detail));
             }
         }
