@@ -17,7 +17,7 @@ impl SeatSeconds {
 
     /// `seats` for `time`.
     pub fn of(seats: u64, time: Nanos) -> Self {
-        SeatSeconds(i128::from(seats) * i128::from(time))
+        SeatSeconds(i128::from(seats).saturating_mul(i128::from(time)))
     }
 
     /// `seats` shared by `queues`, for `time`. Nothing without queues.

@@ -148,6 +148,8 @@ impl<D> QueueSet<D> {
         woken: &mut Woken,
     ) -> Result<(Key, State), Reason> {
         self.advance(now);
+        // Seats that were just given back belong to those that wait.
+        self.dispatch(now, woken);
         let queue = match self.response {
             LimitResponse::Exempt => None,
             LimitResponse::Reject if self.accommodates(work.seats_max()) => None,
