@@ -83,6 +83,11 @@ impl FieldError {
         Self::plain(ErrorKind::Duplicate, field, &format!("Duplicate value: {shown}"), "")
     }
 
+    /// As [`FieldError::duplicate_shown`], with a reason.
+    pub fn duplicate_why(field: impl Into<String>, shown: &str, detail: &str) -> Self {
+        Self::plain(ErrorKind::Duplicate, field, &format!("Duplicate value: {shown}"), detail)
+    }
+
     pub fn duplicate(field: impl Into<String>, value: &Value) -> Self {
         Self::plain(ErrorKind::Duplicate, field, &format!("Duplicate value: {}", show(value)), "")
     }
@@ -121,6 +126,11 @@ impl FieldError {
             &format!("Too many: {actual}"),
             &format!("must have at most {max} {noun}"),
         )
+    }
+
+    /// Something that validation itself could not do.
+    pub fn internal(field: impl Into<String>, detail: &str) -> Self {
+        Self::plain(ErrorKind::InternalError, field, "Internal error", detail)
     }
 
     fn plain(kind: ErrorKind, field: impl Into<String>, head: &str, detail: &str) -> Self {

@@ -10,6 +10,7 @@ use serde_json::Value;
 
 use crate::descriptions;
 use crate::field::Errors;
+use crate::metadata::Pass;
 
 /// What a hook may know about the request, besides the objects.
 #[derive(Clone, Copy, Debug, Default)]
@@ -99,6 +100,8 @@ pub struct Hooks {
     pub from_storage: Option<fn(&mut Value)>,
     /// From this version to the stored one, in place. Objects are validated in their own version, before this.
     pub to_storage: Option<fn(&mut Value)>,
+    /// How the kind's own rules look at the metadata of a changed object, after those that hold for all kinds.
+    pub update_metadata: &'static [Pass],
     /// Texts of `Warning:` headers. `(new, old)`
     pub warnings: Option<WarningsHook>,
     pub table: Option<TablePrinter>,
@@ -119,6 +122,7 @@ impl Hooks {
         validate_update: None,
         from_storage: None,
         to_storage: None,
+        update_metadata: &[Pass::Update],
         warnings: None,
         table: None,
         name: crate::field::name_is_dns_subdomain,

@@ -9,6 +9,7 @@ use sha2::{Digest, Sha256};
 
 use crate::field::Errors;
 use crate::hooks::{Context, TablePrinter};
+use crate::metadata::Pass;
 use crate::row::{KindRow, Scope};
 use crate::{metadata, table, value};
 
@@ -128,9 +129,17 @@ impl Kind {
     /// What is wrong with a prepared object that is to replace `old`.
     pub fn validate_update(&self, new: &Value, old: &Value, context: &Context) -> Errors {
         let mut errors = Errors::new();
-        // Once by the generic update path, and once more by (nearly) every kind's own rules: kubectl shows both.
+        let namespaced = self.row.scope == Scope::Namespaced;
+        metadata::validate_any(new, namespaced, &mut errors);
         metadata::validate_update(new, old, &mut errors);
-        metadata::validate_update(new, old, &mut errors);
+        // And once more by the kind's own rules: kubectl shows it all.
+        let passes = if context.subresource.is_empty() { self.row.hooks.update_metadata } else { &[Pass::Update] };
+        for pass in passes {
+            match pass {
+                Pass::Create => metadata::validate(new, namespaced, self.row.hooks.name, &mut errors),
+                Pass::Update => metadata::validate_kind_update(new, old, &mut errors),
+            }
+        }
         if let Some(validate) = self.row.hooks.validate_update {
             errors.append(&mut validate(new, old, context));
         }

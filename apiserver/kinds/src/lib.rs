@@ -5,8 +5,10 @@
 
 pub mod builtin;
 mod descriptions;
+mod diff;
 pub mod field;
 pub mod hooks;
+mod internal;
 pub mod kind;
 pub mod label_selector;
 pub mod metadata;

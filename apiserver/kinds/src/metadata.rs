@@ -9,15 +9,42 @@ use crate::value::{self, entries, get, is_set, items, text};
 /// Most bytes in all annotation keys and values of an object: apimachinery's limit, so that watch caches stay small.
 const ANNOTATIONS_BYTES_MAX: usize = 256 * 1024;
 
+/// Longest name of a field manager, and of the subresource that it wrote through.
+const MANAGER_BYTES_MAX: usize = 128;
+const SUBRESOURCE_BYTES_MAX: usize = 256;
+
 /// Finalizers without a domain that are known.
 const STANDARD_FINALIZERS: [&str; 3] = ["kubernetes", "orphan", "foregroundDeletion"];
 
 /// A rule for names: complaints about a name, or about the prefix of one.
 pub type NameRule = fn(&str, bool) -> Vec<String>;
 
+/// One look at an object's metadata. kube-apiserver looks several times at that of a changed object, and repeats itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Pass {
+    /// As at a new object.
+    Create,
+    /// At what may not change.
+    Update,
+}
+
 /// Complaints about the metadata of a new object.
 pub fn validate(object: &Value, namespaced: bool, name_rule: NameRule, errors: &mut Errors) {
-    validate_at(get(object, "metadata"), &Path::new("metadata"), namespaced, name_rule, errors);
+    let meta = get(object, "metadata");
+    validate_at(meta, &Path::new("metadata"), namespaced, name_rule, errors);
+    standard_finalizers(meta, errors);
+}
+
+/// What holds for every object that is to be stored, whatever its kind says.
+pub fn validate_any(object: &Value, namespaced: bool, errors: &mut Errors) {
+    let rule: NameRule = |name, prefix| {
+        if prefix {
+            kuorum_schema::names::path_segment_prefix(name)
+        } else {
+            kuorum_schema::names::path_segment_name(name)
+        }
+    };
+    validate_at(get(object, "metadata"), &Path::new("metadata"), namespaced, rule, errors);
 }
 
 /// As [`validate`], for metadata at any path.
@@ -56,6 +83,13 @@ pub fn validate_at(meta: &Value, field: &Path, namespaced: bool, name_rule: Name
     validate_annotations(get(meta, "annotations"), &field.child("annotations"), errors);
     validate_owner_references(items(meta, "ownerReferences"), &field.child("ownerReferences"), errors);
     validate_finalizers(get(meta, "finalizers"), &field.child("finalizers"), errors);
+    validate_managed_fields(items(meta, "managedFields"), &field.child("managedFields"), errors);
+}
+
+/// As [`validate_update`], by a kind's own rules: finalizers without a domain are known ones.
+pub fn validate_kind_update(new: &Value, old: &Value, errors: &mut Errors) {
+    validate_update(new, old, errors);
+    standard_finalizers(get(new, "metadata"), errors);
 }
 
 /// Complaints about the metadata of an object that is to replace `old`.
@@ -78,6 +112,7 @@ pub fn validate_update(new: &Value, old: &Value, errors: &mut Errors) {
     validate_labels(get(new, "labels"), &Path::new("metadata.labels"), errors);
     validate_annotations(get(new, "annotations"), &Path::new("metadata.annotations"), errors);
     validate_owner_references(items(new, "ownerReferences"), &Path::new("metadata.ownerReferences"), errors);
+    validate_managed_fields(items(new, "managedFields"), &Path::new("metadata.managedFields"), errors);
 }
 
 /// The refusal of an update without a version, for kinds that do not allow unconditional updates.
@@ -192,10 +227,41 @@ fn validate_finalizers(finalizers: &Value, field: &Path, errors: &mut Errors) {
         let detail = "finalizer orphan and foregroundDeletion cannot be both set";
         errors.push(FieldError::invalid(field, finalizers, detail));
     }
-    for (i, name) in names().enumerate() {
+}
+
+/// A finalizer without a domain is one of the old ones.
+fn standard_finalizers(meta: &Value, errors: &mut Errors) {
+    let field = Path::new("metadata.finalizers");
+    for (i, name) in items(meta, "finalizers").iter().filter_map(Value::as_str).enumerate() {
         if !name.contains('/') && !STANDARD_FINALIZERS.contains(&name) {
             let detail = "name is neither a standard finalizer name nor is it fully qualified";
             errors.push(FieldError::invalid(field.index(i), &name.into(), detail));
+        }
+    }
+}
+
+fn validate_managed_fields(entries: &[Value], field: &Path, errors: &mut Errors) {
+    for (i, entry) in entries.iter().enumerate() {
+        let field = field.index(i);
+        let operation = text(entry, "operation");
+        if !matches!(operation, "Apply" | "Update") {
+            let detail = "must be `Apply` or `Update`";
+            errors.push(FieldError::invalid(field.child("operation"), &operation.into(), detail));
+        }
+        let kind = text(entry, "fieldsType");
+        if !matches!(kind, "" | "FieldsV1") {
+            errors.push(FieldError::invalid(field.child("fieldsType"), &kind.into(), "must be `FieldsV1`"));
+        }
+        let manager = text(entry, "manager");
+        if manager.len() > MANAGER_BYTES_MAX {
+            errors.push(FieldError::too_long(field.child("manager"), MANAGER_BYTES_MAX));
+        }
+        for (at, c) in manager.char_indices().filter(|(_, c)| c.is_control()) {
+            let detail = format!("invalid character U+{:04X} (at position {at})", c as u32);
+            errors.push(FieldError::invalid(field.child("manager"), &manager.into(), &detail));
+        }
+        if text(entry, "subresource").len() > SUBRESOURCE_BYTES_MAX {
+            errors.push(FieldError::too_long(field.child("subresource"), SUBRESOURCE_BYTES_MAX));
         }
     }
 }

@@ -98,6 +98,12 @@ pub struct KindRow {
     /// PUT without a resourceVersion is allowed.
     pub unconditional_update: bool,
     pub default_delete: DefaultDelete,
+    /// DELETE answers with the object as it was, where others answer with a Status.
+    pub answers_delete_whole: bool,
+    /// The `Warning:` that every use of the kind brings; empty for nearly all.
+    pub deprecation: &'static str,
+    /// What is said of a field selector that names none of `fields`.
+    pub unknown_field: fn(field: &str) -> String,
     pub hooks: Hooks,
 }
 
@@ -131,6 +137,9 @@ impl KindRow {
         create_on_update: false,
         unconditional_update: true,
         default_delete: DefaultDelete::Background,
+        answers_delete_whole: false,
+        deprecation: "",
+        unknown_field: |field| format!("field label not supported: {field}"),
         hooks: Hooks::NONE,
     };
 

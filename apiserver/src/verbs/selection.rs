@@ -101,14 +101,7 @@ fn check_field(kind: &Kind, field: &str) -> Result<(), ApiError> {
     Err(ApiError::bad_request(if kind.row.fields.is_empty() {
         format!("{field:?} is not a known field selector: only \"metadata.name\", \"metadata.namespace\"")
     } else {
-        match (kind.row.group, kind.row.kind) {
-            // Two kinds have words of their own.
-            ("batch", "Job") => format!("field label {field:?} not supported for Job"),
-            ("resource.k8s.io", "ResourceSlice") => {
-                format!("field label not supported for resource.k8s.io/v1, Kind=ResourceSlice: {field}")
-            }
-            _ => format!("field label not supported: {field}"),
-        }
+        (kind.row.unknown_field)(field)
     }))
 }
 

@@ -163,6 +163,7 @@ impl Replay<'_> {
         let meta = object.as_object_mut()?.entry("metadata").or_insert_with(|| json!({}));
         meta["uid"] = UID.into();
         meta["creationTimestamp"] = NOW.into();
+        drop(meta, "managedFields");
         if kind.row.scope == Scope::Namespaced {
             meta["namespace"] = target.namespace.as_str().into();
         }
@@ -212,6 +213,10 @@ impl Replay<'_> {
             meta["namespace"] = target.namespace.as_str().into();
         }
         keep_what_admission_sets(&mut new, &old);
+        // The recording has placeholders for times.
+        if new["eventTime"].is_string() && old["eventTime"].is_string() {
+            new["eventTime"] = old["eventTime"].clone();
+        }
         add_default_tolerations(&mut new, &old);
         kind.prepare_update(&mut new, &old, &context);
         let errors = kind.validate_update(&new, &old, &context);
@@ -406,9 +411,12 @@ fn check(prefixes: &[&str]) {
         })
     };
     let mut unexpected = 0;
-    for failure in report.failures.iter().filter(|failure| !is_known(failure)) {
-        unexpected += 1;
-        println!("{}", failure.text);
+    let verbose = std::env::var_os("KUORUM_ORACLE_VERBOSE").is_some();
+    for failure in &report.failures {
+        unexpected += usize::from(!is_known(failure));
+        if verbose || !is_known(failure) {
+            println!("{}", failure.text);
+        }
     }
     let mut outdated = Vec::new();
     for (scenario, steps) in &known {

@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::hooks::{Hooks, TablePrinter};
+use crate::metadata::Pass;
 use crate::table::{self, AGE, NAME};
 use crate::value::{equal, existing, get, items, items_mut, set_default};
 
@@ -10,6 +11,7 @@ pub const VALIDATING: Hooks = Hooks {
     default: Some(default_validating),
     desired_state_changed: Some(|new, old| !equal(get(new, "webhooks"), get(old, "webhooks"))),
     table: Some(TABLE),
+    update_metadata: &[Pass::Create],
     ..Hooks::NONE
 };
 pub const MUTATING: Hooks = Hooks { default: Some(default_mutating), ..VALIDATING };

@@ -5,6 +5,7 @@ use serde_json::Value;
 use super::workload::{self, PATH};
 use crate::field::{Errors, FieldError};
 use crate::hooks::{Context, Hooks, TablePrinter};
+use crate::metadata::Pass;
 use crate::pod_template::defaults;
 use crate::rules::{at_most_all, int_or_percent, is_zero, non_negative, percent_of};
 use crate::table::{self, AGE, CONTAINERS, IMAGES, NAME};
@@ -20,6 +21,7 @@ pub const HOOKS: Hooks = Hooks {
     validate_create: Some(validate_create),
     validate_update: Some(validate_update),
     table: Some(TABLE),
+    update_metadata: &[Pass::Create, Pass::Update],
     ..Hooks::NONE
 };
 

@@ -5,6 +5,7 @@ use serde_json::Value;
 use super::workload::{self, PATH};
 use crate::field::Errors;
 use crate::hooks::{Context, Hooks, TablePrinter};
+use crate::metadata::Pass;
 use crate::pod_template::defaults;
 use crate::rules::non_negative;
 use crate::table::{self, AGE, CONTAINERS, IMAGES, NAME};
@@ -16,6 +17,7 @@ pub const HOOKS: Hooks = Hooks {
     validate_create: Some(validate_create),
     validate_update: Some(validate_update),
     table: Some(TABLE),
+    update_metadata: &[Pass::Create, Pass::Update],
     ..Hooks::NONE
 };
 

@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 use super::validate;
 use crate::field::{Errors, FieldError};
 use crate::hooks::{Context, Hooks, TablePrinter};
+use crate::metadata::Pass;
 use crate::path::Path;
 use crate::pod_template::defaults;
 use crate::row::SelectableField;
@@ -23,6 +24,7 @@ pub const HOOKS: Hooks = Hooks {
     validate_create: Some(validate_create),
     validate_update: Some(validate_update),
     table: Some(TABLE),
+    update_metadata: &[Pass::Create, Pass::Update],
     ..Hooks::NONE
 };
 

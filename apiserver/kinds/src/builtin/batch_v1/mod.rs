@@ -25,6 +25,7 @@ pub const KINDS: &[KindRow] = &[
         kind: "Job",
         plural: "jobs",
         singular: "job",
+        unknown_field: |field| format!("field label {field:?} not supported for Job"),
         categories: &["all"],
         subresources: &[Subresource::STATUS],
         fields: job::FIELDS,

@@ -2,7 +2,9 @@
 
 use serde_json::{Value, json};
 
+use super::validate;
 use crate::hooks::{Column, Context, Hooks, TablePrinter};
+use crate::metadata::Pass;
 use crate::row::SelectableField;
 use crate::table::{self, AGE, NAME};
 use crate::value::{carry_over, child, get, int, is_set, items, items_mut, remove, set, text};
@@ -10,7 +12,11 @@ use crate::value::{carry_over, child, get, int, is_set, items, items_mut, remove
 pub const HOOKS: Hooks = Hooks {
     prepare_create: Some(prepare_create),
     prepare_update: Some(prepare_update),
+    validate_create: Some(validate::create),
+    validate_update: Some(validate::update),
     table: Some(TABLE),
+    name: |name, _| kuorum_schema::names::path_segment_name(name),
+    update_metadata: &[Pass::Create, Pass::Update],
     ..Hooks::NONE
 };
 
@@ -102,17 +108,21 @@ fn prepare_update(new: &mut Value, old: &Value, context: &Context) {
     }
 }
 
-/// Approval and denial cannot be changed through `/status`.
+/// Approval and denial are what they were, as long as they are as many: adding and removing them is refused later.
 fn keep_decisions(new: &mut Value, old: &Value) {
-    let decides = |c: &&Value| matches!(text(c, "type"), "Approved" | "Denied");
-    let decisions: Vec<Value> = items(old, "status.conditions").iter().filter(decides).cloned().collect();
-    let others: Vec<Value> = items(new, "status.conditions").iter().filter(|c| !decides(c)).cloned().collect();
-    if (decisions.len(), others.len()) != (0, 0)
-        && let Some(status) = child(new, "status")
-    {
-        let mut all = decisions;
-        all.extend(others);
-        set(status, "conditions", all);
+    for decision in ["Approved", "Denied"] {
+        let of_kind = |csr: &Value| -> Vec<Value> {
+            items(csr, "status.conditions").iter().filter(|c| text(c, "type") == decision).cloned().collect()
+        };
+        let before = of_kind(old);
+        if before.len() != of_kind(new).len() {
+            continue;
+        }
+        let Some(status) = crate::value::existing(new, "status") else { return };
+        let decided = items_mut(status, "conditions").iter_mut().filter(|c| text(c, "type") == decision);
+        for (condition, kept) in decided.zip(before) {
+            *condition = kept;
+        }
     }
 }
 

@@ -1,6 +1,9 @@
 //! The rows of certificates.k8s.io/v1.
 
 mod csr;
+mod pem;
+pub mod signers;
+mod validate;
 
 use crate::row::{GET_PATCH_UPDATE, KindRow, Subresource, SubresourceRole};
 

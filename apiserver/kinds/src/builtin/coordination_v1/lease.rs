@@ -7,6 +7,8 @@ use crate::value::text;
 use serde_json::Value;
 
 pub const HOOKS: Hooks = Hooks {
+    prepare_create: Some(|lease, _| drop_disabled(lease, &Value::Null)),
+    prepare_update: Some(|new, old, _| drop_disabled(new, old)),
     validate_create: Some(|lease, _| validate(lease)),
     validate_update: Some(|new, _, _| validate(new)),
     table: Some(TABLE),
@@ -17,6 +19,16 @@ const TABLE: TablePrinter = TablePrinter::new(
     &[NAME, table::field("Holder", "string", "io.k8s.api.coordination.v1.LeaseSpec", "holderIdentity"), AGE],
     |lease, now| vec![table::name(lease), text(lease, "spec.holderIdentity").into(), table::age(lease, now)],
 );
+
+/// Coordinated leader election is behind a feature gate that is off.
+fn drop_disabled(lease: &mut Value, old: &Value) {
+    let Some(spec) = crate::value::existing(lease, "spec") else { return };
+    for key in ["strategy", "preferredHolder"] {
+        if crate::value::get(crate::value::get(old, "spec"), key).is_null() {
+            crate::value::remove(spec, key);
+        }
+    }
+}
 
 fn validate(lease: &Value) -> Errors {
     let mut errors = Errors::new();

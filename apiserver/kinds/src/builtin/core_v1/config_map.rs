@@ -5,6 +5,7 @@ use serde_json::Value;
 use super::data;
 use crate::field::{Errors, FieldError};
 use crate::hooks::{Context, Hooks, TablePrinter};
+use crate::metadata::Pass;
 use crate::table::{self, AGE, NAME};
 use crate::value::{entries, equal, flag, get};
 
@@ -12,6 +13,7 @@ pub const HOOKS: Hooks = Hooks {
     validate_create: Some(validate),
     validate_update: Some(validate_update),
     table: Some(TABLE),
+    update_metadata: &[Pass::Update, Pass::Create],
     ..Hooks::NONE
 };
 
@@ -46,8 +48,6 @@ fn validate(map: &Value, _: &Context) -> Errors {
 
 fn validate_update(new: &Value, old: &Value, context: &Context) -> Errors {
     let mut errors = Errors::new();
-    crate::metadata::validate(new, true, HOOKS.name, &mut errors);
-    crate::metadata::validate(new, true, HOOKS.name, &mut errors);
     if flag(old, "immutable") {
         if !flag(new, "immutable") {
             errors.push(FieldError::forbidden("immutable", "field is immutable when `immutable` is set"));

@@ -5,6 +5,7 @@ use serde_json::Value;
 use super::service::validate::external_ip;
 use crate::field::{Errors, FieldError};
 use crate::hooks::{Hooks, TablePrinter};
+use crate::metadata::Pass;
 use crate::path::Path;
 use crate::rules::{invalid_each, port, required_one_of};
 use crate::table::{self, AGE, NAME};
@@ -16,6 +17,7 @@ pub const HOOKS: Hooks = Hooks {
     validate_create: Some(|endpoints, _| validate(endpoints)),
     validate_update: Some(|new, _, _| validate(new)),
     table: Some(TABLE),
+    update_metadata: &[Pass::Update, Pass::Create],
     ..Hooks::NONE
 };
 

@@ -4,17 +4,18 @@ use serde_json::Value;
 
 use crate::field::{Errors, FieldError};
 use crate::hooks::{Column, Doc, Hooks, TablePrinter};
+use crate::internal;
 use crate::row::SelectableField;
 use crate::table::{self, NAME};
-use crate::value::{get, int, is_set, text};
+use crate::value::{equal, get, int, is_set, text};
 
 pub const HOOKS: Hooks = Hooks {
-    validate_create: Some(|event, _| {
-        let mut errors = Errors::new();
-        namespace(event, &mut errors);
-        errors
-    }),
+    validate_create: Some(|event, _| validate(event, "reportingComponent")),
+    validate_update: Some(|new, _, _| validate(new, "reportingComponent")),
     table: Some(TABLE),
+    // This API has always been lenient: only what a URL can hold is asked of the name.
+    name: |name, _| kuorum_schema::names::path_segment_name(name),
+    update_metadata: &[],
     ..Hooks::NONE
 };
 
@@ -131,64 +132,129 @@ pub const FIELDS: &[SelectableField] = about_fields!("involvedObject" => REPORTE
 /// Those of events.k8s.io.
 pub const NEW_FIELDS: &[SelectableField] = about_fields!("regarding" => NEW_REPORTERS);
 
-/// An event lives where its object lives; events about cluster-scoped objects in `default` or `kube-system`.
-pub fn namespace(event: &Value, errors: &mut Errors) {
-    let (own, about) = (text(event, "metadata.namespace"), text(event, "involvedObject.namespace"));
-    let good = if about.is_empty() { matches!(own, "default" | "kube-system") } else { own == about };
-    if !good {
-        let detail = "does not match event.namespace";
-        errors.push(FieldError::invalid("involvedObject.namespace", &about.into(), detail));
-    }
-}
-
 /// Longest name of a reporting instance, action and reason, and longest note, in bytes.
 const NAME_BYTES_MAX: usize = 128;
 const NOTE_BYTES_MAX: usize = 1024;
 
-/// The stricter rules of events.k8s.io, on the core form, whose names the complaints use.
-pub fn validate_new_style(event: &Value) -> Errors {
+/// The rules for both event APIs, on the core form. An event with a time of its own is of the new style, and must tell
+/// more of itself. `reporter` is what this API calls the reporting controller.
+pub fn validate(event: &Value, reporter: &'static str) -> Errors {
     let mut errors = Errors::new();
-    namespace(event, &mut errors);
-    let mut complain = |field: &str, detail: &str| {
-        errors.push(FieldError::invalid(field, &"".into(), detail));
+    // An event lives where its object lives; one about a cluster-scoped object in a namespace of the system.
+    let (own, about) = (text(event, "metadata.namespace"), text(event, "involvedObject.namespace"));
+    let new_style = is_set(event, "eventTime");
+    let good = match (about.is_empty(), new_style) {
+        (true, true) => matches!(own, "default" | "kube-system"),
+        (true, false) => matches!(own, "" | "default"),
+        (false, true) => true,
+        (false, false) => own == about,
     };
-    if int(event, "series.count").is_some_and(|n| n < 2) {
-        complain("series.count", "should be at least 2");
+    if !good {
+        let detail = "does not match event.namespace";
+        errors.push(FieldError::invalid("involvedObject.namespace", &about.into(), detail));
     }
-    let series = event.get("series").is_some_and(Value::is_object);
-    if series && !is_set(event, "series.lastObservedTime") {
-        errors.push(FieldError::required("series.lastObservedTime", ""));
+    if new_style {
+        self_description(event, reporter, &mut errors);
     }
-    if !is_set(event, "eventTime") {
-        errors.push(FieldError::required("eventTime", ""));
-    }
+    errors
+}
+
+fn self_description(event: &Value, reporter: &'static str, errors: &mut Errors) {
     let controller = text(event, "reportingComponent");
     if controller.is_empty() {
-        errors.push(FieldError::required("reportingController", ""));
+        errors.push(FieldError::required(reporter, ""));
     }
     let complaints = kuorum_schema::names::qualified_name(controller);
-    crate::rules::invalid_each(crate::path::Path::new("reportingController"), controller, complaints, &mut errors);
+    crate::rules::invalid_each(crate::path::Path::new(reporter), controller, complaints, errors);
     for key in ["reportingInstance", "action", "reason"] {
         let value = text(event, key);
         if value.is_empty() {
             errors.push(FieldError::required(key, ""));
         } else if value.len() > NAME_BYTES_MAX {
-            let detail = format!("can have at most {NAME_BYTES_MAX} characters");
-            errors.push(FieldError::invalid(key, &"".into(), &detail));
+            errors.push(too_many_characters(key, NAME_BYTES_MAX));
         }
+    }
+    if text(event, "message").len() > NOTE_BYTES_MAX {
+        errors.push(too_many_characters("message", NOTE_BYTES_MAX));
+    }
+}
+
+fn too_many_characters(field: &str, max: usize) -> FieldError {
+    FieldError::invalid(field, &"".into(), &format!("can have at most {max} characters"))
+}
+
+/// The further rules of events.k8s.io for new events, on the core form, whose names the complaints use.
+pub fn validate_new_style(event: &Value) -> Errors {
+    let mut errors = validate(event, "reportingController");
+    series(event, &mut errors);
+    if !is_set(event, "eventTime") {
+        errors.push(FieldError::required("eventTime", ""));
     }
     if !matches!(text(event, "type"), "Normal" | "Warning") {
         let detail = format!("has invalid value: {}", text(event, "type"));
         errors.push(FieldError::invalid("type", &"".into(), &detail));
     }
-    if text(event, "message").len() > NOTE_BYTES_MAX {
-        let detail = format!("can have at most {NOTE_BYTES_MAX} characters");
-        errors.push(FieldError::invalid("message", &"".into(), &detail));
-    }
-    for key in ["firstTimestamp", "lastTimestamp", "count"] {
+    for key in ["firstTimestamp", "lastTimestamp", "count", "source"] {
         if is_set(event, key) && int(event, key) != Some(0) {
             errors.push(FieldError::invalid(key, &"".into(), "needs to be unset"));
         }
+    }
+    errors
+}
+
+fn series(event: &Value, errors: &mut Errors) {
+    if !get(event, "series").is_object() {
+        return;
+    }
+    if int(event, "series.count").unwrap_or(0) < 2 {
+        errors.push(FieldError::invalid("series.count", &"".into(), "should be at least 2"));
+    }
+    if !is_set(event, "series.lastObservedTime") {
+        errors.push(FieldError::required("series.lastObservedTime", ""));
+    }
+}
+
+/// What an update through events.k8s.io may not change: all but the series and the metadata.
+const FIXED: [&str; 13] = [
+    "involvedObject",
+    "reason",
+    "message",
+    "source",
+    "firstTimestamp",
+    "lastTimestamp",
+    "count",
+    "type",
+    "eventTime",
+    "action",
+    "related",
+    "reportingComponent",
+    "reportingInstance",
+];
+
+/// The rules of events.k8s.io for changed events, on the core form.
+pub fn validate_new_style_update(new: &Value, old: &Value) -> Errors {
+    let mut errors = validate(new, "reportingController");
+    if !equal(get(new, "series"), get(old, "series")) {
+        series(new, &mut errors);
+    }
+    for key in FIXED {
+        let (after, before) = (get(new, key), get(old, key));
+        if equal(after, before) {
+            continue;
+        }
+        let shown = if key == "reportingComponent" { "reportingController" } else { key };
+        errors.push(match key {
+            "involvedObject" | "related" => {
+                let object = internal::show("ObjectReference", after);
+                FieldError::invalid_shown(shown, &object, "field is immutable")
+            }
+            "source" => {
+                let source = internal::show("EventSource", after);
+                FieldError::invalid_shown(shown, &source, "field is immutable")
+            }
+            "count" => FieldError::invalid(shown, &int(new, key).unwrap_or(0).into(), "field is immutable"),
+            _ => FieldError::invalid(shown, after, "field is immutable"),
+        });
     }
     errors
 }

@@ -5,6 +5,7 @@ use serde_json::Value;
 
 use crate::field::{Errors, FieldError};
 use crate::hooks::Hooks;
+use crate::metadata::Pass;
 use crate::path::Path;
 use crate::pod_template::resources::quantity;
 use crate::rules::invalid_each;
@@ -14,6 +15,7 @@ pub const HOOKS: Hooks = Hooks {
     default: Some(default),
     validate_create: Some(|range, _| validate(range)),
     validate_update: Some(|new, _, _| validate(new)),
+    update_metadata: &[Pass::Create],
     ..Hooks::NONE
 };
 

@@ -2,13 +2,13 @@
 
 mod component_status;
 mod config_map;
-mod data;
+pub mod data;
 mod endpoints;
 pub mod event;
 mod limit_range;
 mod namespace;
 mod node;
-mod persistent_volume;
+pub mod persistent_volume;
 pub mod persistent_volume_claim;
 mod pod;
 mod pod_template;
@@ -30,6 +30,7 @@ pub const KINDS: &[KindRow] = &[
         kind: "ComponentStatus",
         plural: "componentstatuses",
         singular: "componentstatus",
+        deprecation: "v1 ComponentStatus is deprecated in v1.19+",
         short_names: &["cs"],
         verbs: &["get", "list"],
         hooks: component_status::HOOKS,
@@ -47,6 +48,7 @@ pub const KINDS: &[KindRow] = &[
         kind: "Endpoints",
         plural: "endpoints",
         singular: "endpoints",
+        deprecation: "v1 Endpoints is deprecated in v1.33+; use discovery.k8s.io/v1 EndpointSlice",
         short_names: &["ep"],
         create_on_update: true,
         hooks: endpoints::HOOKS,
@@ -108,6 +110,7 @@ pub const KINDS: &[KindRow] = &[
         kind: "PersistentVolumeClaim",
         plural: "persistentvolumeclaims",
         singular: "persistentvolumeclaim",
+        answers_delete_whole: true,
         short_names: &["pvc"],
         subresources: &[Subresource::STATUS],
         hooks: persistent_volume_claim::HOOKS,
@@ -117,6 +120,7 @@ pub const KINDS: &[KindRow] = &[
         kind: "PersistentVolume",
         plural: "persistentvolumes",
         singular: "persistentvolume",
+        answers_delete_whole: true,
         short_names: &["pv"],
         subresources: &[Subresource::STATUS],
         hooks: persistent_volume::HOOKS,
@@ -126,6 +130,7 @@ pub const KINDS: &[KindRow] = &[
         kind: "Pod",
         plural: "pods",
         singular: "pod",
+        answers_delete_whole: true,
         short_names: &["po"],
         categories: &["all"],
         subresources: &[
@@ -184,6 +189,7 @@ pub const KINDS: &[KindRow] = &[
         kind: "PodTemplate",
         plural: "podtemplates",
         singular: "podtemplate",
+        answers_delete_whole: true,
         generation: true,
         hooks: pod_template::HOOKS,
         ..NAMESPACED
@@ -205,6 +211,7 @@ pub const KINDS: &[KindRow] = &[
         kind: "ResourceQuota",
         plural: "resourcequotas",
         singular: "resourcequota",
+        answers_delete_whole: true,
         short_names: &["quota"],
         subresources: &[Subresource::STATUS],
         hooks: resource_quota::HOOKS,
@@ -222,6 +229,7 @@ pub const KINDS: &[KindRow] = &[
         kind: "ServiceAccount",
         plural: "serviceaccounts",
         singular: "serviceaccount",
+        answers_delete_whole: true,
         short_names: &["sa"],
         subresources: &[Subresource {
             name: "token",
@@ -236,6 +244,7 @@ pub const KINDS: &[KindRow] = &[
         kind: "Service",
         plural: "services",
         singular: "service",
+        answers_delete_whole: true,
         short_names: &["svc"],
         categories: &["all"],
         subresources: &[

@@ -4,6 +4,7 @@ use serde_json::{Value, json};
 
 use crate::field::{Errors, FieldError};
 use crate::hooks::{Context, Hooks, TablePrinter};
+use crate::metadata::Pass;
 use crate::path::Path;
 use crate::row::SelectableField;
 use crate::table::{self, AGE, NAME};
@@ -22,6 +23,7 @@ pub const HOOKS: Hooks = Hooks {
     validate_create: Some(|namespace, _| validate_create(namespace)),
     table: Some(TABLE),
     name: |name, prefix| kuorum_schema::names::dns1123_label(if prefix { mask_trailing_dash(name) } else { name }),
+    update_metadata: &[Pass::Create, Pass::Update],
     ..Hooks::NONE
 };
 

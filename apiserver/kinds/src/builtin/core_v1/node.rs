@@ -4,21 +4,23 @@ use serde_json::Value;
 
 use crate::field::{Errors, FieldError};
 use crate::hooks::{Context, Hooks, TablePrinter};
+use crate::internal;
+use crate::metadata::Pass;
 use crate::path::Path;
 use crate::row::SelectableField;
 use crate::rules::{invalid_each, required_one_of};
 use crate::table::{self, AGE, NAME};
-use crate::value::{child, entries, flag, get, is_set, items, set, text};
+use crate::value::{entries, flag, get, is_set, items, set, text};
 
 pub const HOOKS: Hooks = Hooks {
     default: Some(default),
     prepare_update: Some(prepare_update),
     keeps_status: true,
+    prepare_create: Some(|node, _| drop_config_source(node, None)),
     validate_create: Some(|node, _| validate(node)),
-    validate_update: Some(
-        |new, old, context| if context.subresource.is_empty() { validate_change(new, old) } else { Errors::new() },
-    ),
+    validate_update: Some(validate_update),
     table: Some(TABLE),
+    update_metadata: &[Pass::Create, Pass::Update],
     ..Hooks::NONE
 };
 
@@ -118,12 +120,15 @@ fn default(node: &mut Value) {
 }
 
 fn prepare_update(new: &mut Value, old: &Value, context: &Context) {
-    if context.subresource == "status" {
-        return;
+    if context.subresource.is_empty() {
+        drop_config_source(new, Some(old));
     }
-    // A dynamic kubelet configuration can no longer be set, only removed.
-    if !is_set(old, "spec.configSource")
-        && let Some(spec) = child(new, "spec")
+}
+
+/// A dynamic kubelet configuration can no longer be set, only removed.
+fn drop_config_source(node: &mut Value, old: Option<&Value>) {
+    if old.is_none_or(|old| !is_set(old, "spec.configSource"))
+        && let Some(spec) = crate::value::existing(node, "spec")
     {
         crate::value::remove(spec, "configSource");
     }
@@ -132,8 +137,52 @@ fn prepare_update(new: &mut Value, old: &Value, context: &Context) {
 fn validate(node: &Value) -> Errors {
     let mut errors = Errors::new();
     taints(node, &mut errors);
+    amounts(node, &mut errors);
     pod_cidrs(node, &mut errors);
     errors
+}
+
+fn validate_update(new: &Value, old: &Value, context: &Context) -> Errors {
+    // The main resource is looked at as if it were new, and then as a change.
+    let mut errors = if context.subresource.is_empty() { validate(new) } else { Errors::new() };
+    amounts(new, &mut errors);
+    let list = Path::new("status.addresses");
+    let addresses = items(new, "status.addresses");
+    for (i, address) in addresses.iter().enumerate().filter(|(i, address)| addresses[..*i].contains(address)) {
+        errors.push(FieldError::duplicate_shown(list.index(i), &internal::show("NodeAddress", address)));
+    }
+    unchanged(new, old, &mut errors);
+    taints(new, &mut errors);
+    if flag(new, "spec.externalID") != flag(old, "spec.externalID") {
+        errors.push(FieldError::forbidden("spec.externalID", "may not be updated"));
+    }
+    errors
+}
+
+fn unchanged(new: &Value, old: &Value, errors: &mut Errors) {
+    let (after, before) = (items(new, "spec.podCIDRs"), items(old, "spec.podCIDRs"));
+    let refused =
+        || FieldError::forbidden("spec.podCIDRs", "node updates may not change podCIDR except from \"\" to valid");
+    if !before.is_empty() && after.len() != before.len() {
+        errors.push(refused());
+    } else {
+        errors.extend(before.iter().zip(after).filter(|(before, after)| before != after).map(|_| refused()));
+    }
+    let provider = text(old, "spec.providerID");
+    if !provider.is_empty() && provider != text(new, "spec.providerID") {
+        let detail = "node updates may not change providerID except from \"\" to valid";
+        errors.push(FieldError::forbidden("spec.providerID", detail));
+    }
+}
+
+fn amounts(node: &Value, errors: &mut Errors) {
+    for list in ["capacity", "allocatable"] {
+        let path = Path::new("status");
+        let path = path.child(list);
+        for (name, value) in entries(get(node, "status"), list) {
+            crate::pod_template::validate::amount(name, value, &path.child(name), errors);
+        }
+    }
 }
 
 fn taints(node: &Value, errors: &mut Errors) {
@@ -144,13 +193,17 @@ fn taints(node: &Value, errors: &mut Errors) {
         let path = list.index(i);
         crate::metadata::validate_label_name(text(taint, "key"), &path.child("key"), errors);
         let value = text(taint, "value");
-        invalid_each(path.child("value"), value, kuorum_schema::names::label_value(value), errors);
+        let complaints = kuorum_schema::names::label_value(value);
+        if !complaints.is_empty() {
+            errors.push(FieldError::invalid(path.child("value"), &value.into(), &complaints.join(";")));
+        }
         required_one_of(taint, "effect", &["NoSchedule", "PreferNoSchedule", "NoExecute"], &path, errors);
         let same =
             |other: &Value| text(other, "key") == text(taint, "key") && text(other, "effect") == text(taint, "effect");
         if taints[..i].iter().any(same) {
-            let shown = format!("taints must be unique by key and effect pair: {}", text(taint, "key"));
-            errors.push(FieldError::duplicate(path, &shown.into()));
+            let shown = internal::show("Taint", taint);
+            let detail = "taints must be unique by key and effect pair";
+            errors.push(FieldError::duplicate_why(path, &shown, detail));
         }
     }
 }
@@ -162,22 +215,15 @@ fn pod_cidrs(node: &Value, errors: &mut Errors) {
         let text = cidr.as_str().unwrap_or("");
         invalid_each(list.index(i), text, kuorum_schema::names::cidr_strict(text), errors);
     }
+    if cidrs.len() < 2 {
+        return;
+    }
     let is_v6 = |cidr: &Value| cidr.as_str().is_some_and(|c| c.contains(':'));
-    if cidrs.len() > 2 || (cidrs.len() == 2 && is_v6(&cidrs[0]) == is_v6(&cidrs[1])) {
+    if cidrs.len() > 2 || is_v6(&cidrs[0]) == is_v6(&cidrs[1]) {
         let detail = "may specify no more than one CIDR for each IP family";
         errors.push(FieldError::invalid(list, get(node, "spec.podCIDRs"), detail));
     }
-}
-
-fn validate_change(new: &Value, old: &Value) -> Errors {
-    let mut errors = Errors::new();
-    taints(new, &mut errors);
-    for (key, shown) in [("podCIDRs", "podCIDR"), ("providerID", "providerID")] {
-        let (after, before) = (get(get(new, "spec"), key), get(get(old, "spec"), key));
-        if is_set(get(old, "spec"), key) && after != before {
-            let detail = format!("node updates may not change {shown} except from \"\" to valid");
-            errors.push(FieldError::forbidden(format!("spec.{key}"), &detail));
-        }
+    for (i, cidr) in cidrs.iter().enumerate().filter(|(i, cidr)| cidrs[..*i].contains(cidr)) {
+        errors.push(FieldError::duplicate(list.index(i), cidr));
     }
-    errors
 }

@@ -5,6 +5,7 @@ use serde_json::Value;
 use crate::builtin::apps_v1::workload::{self, PATH};
 use crate::field::{Errors, FieldError};
 use crate::hooks::{Context, Hooks, TablePrinter};
+use crate::metadata::Pass;
 use crate::pod_template::defaults;
 use crate::row::SelectableField;
 use crate::rules::{non_negative, show_labels};
@@ -17,6 +18,7 @@ pub const HOOKS: Hooks = Hooks {
     validate_create: Some(validate_create),
     validate_update: Some(validate_update),
     table: Some(TABLE),
+    update_metadata: &[Pass::Create, Pass::Update],
     ..Hooks::NONE
 };
 

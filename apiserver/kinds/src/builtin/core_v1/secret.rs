@@ -6,6 +6,7 @@ use serde_json::Value;
 use super::data;
 use crate::field::{Errors, FieldError};
 use crate::hooks::{Context, Hooks, TablePrinter};
+use crate::metadata::Pass;
 use crate::row::SelectableField;
 use crate::table::{self, AGE, NAME};
 use crate::value::{child, entries, equal, flag, get, remove, set, set_default_text, text};
@@ -16,6 +17,7 @@ pub const HOOKS: Hooks = Hooks {
     validate_create: Some(validate),
     validate_update: Some(validate_update),
     table: Some(TABLE),
+    update_metadata: &[Pass::Update, Pass::Create],
     ..Hooks::NONE
 };
 
@@ -114,7 +116,6 @@ fn validate_type(secret: &Value, errors: &mut Errors) {
 
 fn validate_update(new: &Value, old: &Value, context: &Context) -> Errors {
     let mut errors = Errors::new();
-    crate::metadata::validate(new, true, HOOKS.name, &mut errors);
     if get(new, "type") != get(old, "type") {
         errors.push(FieldError::invalid("type", get(new, "type"), "field is immutable"));
     }

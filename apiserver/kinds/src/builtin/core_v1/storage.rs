@@ -1,7 +1,9 @@
-//! What PersistentVolumes and their claims show alike.
+//! What PersistentVolumes and their claims have alike.
 
 use serde_json::Value;
 
+use crate::field::{Errors, FieldError};
+use crate::path::Path;
 use crate::value::{get, items, text};
 
 /// `RWO,ROX`: the access modes at `path`, each once, in a fixed order.
@@ -29,4 +31,19 @@ pub fn class_annotation_warning(object: &Value) -> Option<String> {
     get(object, "metadata.annotations").get("volume.beta.kubernetes.io/storage-class").map(|_| {
         "metadata.annotations[volume.beta.kubernetes.io/storage-class]: deprecated since v1.8; use \"storageClassName\" attribute instead".to_owned()
     })
+}
+
+const ACCESS_MODES: [&str; 4] = ["ReadOnlyMany", "ReadWriteMany", "ReadWriteOnce", "ReadWriteOncePod"];
+
+/// Complaints about access modes: known ones, and the one for a single pod alone.
+pub fn access_mode_rules(modes: &[Value], path: &Path, errors: &mut Errors) {
+    let known = |mode: &&Value| ACCESS_MODES.contains(&mode.as_str().unwrap_or(""));
+    for mode in modes.iter().filter(|mode| !known(mode)) {
+        errors.push(FieldError::not_supported(path.child("accessModes"), mode, &ACCESS_MODES));
+    }
+    let single = |mode: &&Value| *mode == "ReadWriteOncePod";
+    if modes.iter().any(|mode| single(&mode)) && modes.iter().filter(known).any(|mode| !single(&mode)) {
+        let detail = "may not use ReadWriteOncePod with other access modes";
+        errors.push(FieldError::forbidden(path.child("accessModes"), detail));
+    }
 }

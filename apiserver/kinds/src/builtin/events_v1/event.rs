@@ -13,6 +13,12 @@ pub const HOOKS: Hooks = Hooks {
         to_core(&mut core);
         event::validate_new_style(&core)
     }),
+    validate_update: Some(|new, old, _| {
+        let (mut core, mut before) = (new.clone(), old.clone());
+        to_core(&mut core);
+        to_core(&mut before);
+        event::validate_new_style_update(&core, &before)
+    }),
     table: Some(TABLE),
     ..Hooks::NONE
 };

@@ -8,16 +8,16 @@ use crate::value::{get, items, text};
 
 pub fn validate(object: &Value) -> Errors {
     let mut errors = Errors::new();
-    let list = Path::new("status").child("conditions");
+    let list = Path::new("status.conditions");
     let conditions = items(object, "status.conditions");
     for (i, condition) in conditions.iter().enumerate() {
         let kind = text(condition, "type");
-        let at = list.index(i).child("type");
+        let path = list.index(i);
+        let at = path.child("type");
         if conditions[..i].iter().any(|earlier| text(earlier, "type") == kind) {
             errors.push(FieldError::duplicate(at, get(condition, "type")));
         }
         if kind.is_empty() {
-            let at = list.index(i).child("type");
             errors.push(FieldError::required(at, "must not be empty"));
         }
     }

@@ -121,10 +121,8 @@ const LIMITED: Struct = &[
     ("lendablePercent", "LendablePercent", Plain),
     ("borrowingLimitPercent", "BorrowingLimitPercent", Plain),
 ];
-const EXEMPT: Struct = &[
-    ("nominalConcurrencyShares", "NominalConcurrencyShares", Plain),
-    ("lendablePercent", "LendablePercent", Plain),
-];
+const EXEMPT: Struct =
+    &[("nominalConcurrencyShares", "NominalConcurrencyShares", Plain), ("lendablePercent", "LendablePercent", Plain)];
 const LEVEL: Struct = &[("type", "Type", Text), ("limited", "Limited", Of(LIMITED)), ("exempt", "Exempt", Of(EXEMPT))];
 
 fn shown(value: &Value, of: Struct) -> String {

@@ -23,6 +23,7 @@ pub const HOOKS: Hooks = Hooks {
             kuorum_schema::names::path_segment_name(name)
         }
     },
+    update_metadata: &[],
     ..Hooks::NONE
 };
 

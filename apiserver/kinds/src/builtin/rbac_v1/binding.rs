@@ -5,6 +5,7 @@ use serde_json::Value;
 use super::validate;
 use crate::field::Errors;
 use crate::hooks::{Hooks, TablePrinter};
+use crate::metadata::Pass;
 use crate::table::{self, AGE, NAME};
 use crate::value::{child, items, items_mut, set_default_text, text};
 
@@ -22,6 +23,7 @@ pub const CLUSTER: Hooks = Hooks {
     validate_update: Some(|new, old, _| validate_change(new, old, &["ClusterRole"])),
     table: Some(CLUSTER_TABLE),
     name: super::role::name,
+    update_metadata: &[Pass::Create, Pass::Create, Pass::Update],
     ..Hooks::NONE
 };
 

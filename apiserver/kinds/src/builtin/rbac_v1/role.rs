@@ -5,17 +5,20 @@ use serde_json::Value;
 use super::validate;
 use crate::field::Errors;
 use crate::hooks::Hooks;
+use crate::metadata::Pass;
 
 pub const ROLE: Hooks = Hooks {
     validate_create: Some(|role, _| validate_role(role)),
     validate_update: Some(|new, _, _| validate_role(new)),
     name,
+    update_metadata: &[Pass::Create, Pass::Create, Pass::Update],
     ..Hooks::NONE
 };
 pub const CLUSTER: Hooks = Hooks {
     validate_create: Some(|role, _| validate_cluster_role(role)),
     validate_update: Some(|new, _, _| validate_cluster_role(new)),
     name,
+    update_metadata: &[Pass::Create, Pass::Create, Pass::Update],
     ..Hooks::NONE
 };
 

@@ -14,6 +14,7 @@ pub const KINDS: &[KindRow] = &[
         kind: "DeviceClass",
         plural: "deviceclasses",
         singular: "deviceclass",
+        answers_delete_whole: true,
         generation: true,
         hooks: device_class::HOOKS,
         ..CLUSTER
@@ -22,6 +23,7 @@ pub const KINDS: &[KindRow] = &[
         kind: "ResourceClaim",
         plural: "resourceclaims",
         singular: "resourceclaim",
+        answers_delete_whole: true,
         subresources: &[Subresource::STATUS],
         hooks: claim::CLAIM,
         ..NAMESPACED
@@ -30,6 +32,7 @@ pub const KINDS: &[KindRow] = &[
         kind: "ResourceClaimTemplate",
         plural: "resourceclaimtemplates",
         singular: "resourceclaimtemplate",
+        answers_delete_whole: true,
         hooks: claim::TEMPLATE,
         ..NAMESPACED
     },
@@ -37,6 +40,8 @@ pub const KINDS: &[KindRow] = &[
         kind: "ResourceSlice",
         plural: "resourceslices",
         singular: "resourceslice",
+        unknown_field: |field| format!("field label not supported for resource.k8s.io/v1, Kind=ResourceSlice: {field}"),
+        answers_delete_whole: true,
         fields: slice::FIELDS,
         generation: true,
         hooks: slice::HOOKS,

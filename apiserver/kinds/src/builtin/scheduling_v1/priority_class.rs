@@ -42,8 +42,8 @@ fn default(class: &mut Value) {
     set_default(class, "preemptionPolicy", "PreemptLowerPriority");
 }
 
-/// The names of the classes that the system itself makes.
-const SYSTEM: [&str; 2] = ["system-node-critical", "system-cluster-critical"];
+/// The classes that the system itself makes, with their values.
+const SYSTEM: [(&str, i64); 2] = [("system-node-critical", 2_000_001_000), ("system-cluster-critical", 2_000_000_000)];
 /// Larger values are kept for the system.
 const VALUE_MAX: i64 = 1_000_000_000;
 
@@ -51,10 +51,18 @@ fn validate_create(class: &Value, _: &Context) -> Errors {
     let mut errors = Errors::new();
     let name = text(class, "metadata.name");
     if name.starts_with("system-") {
-        if !SYSTEM.contains(&name) {
+        let value = crate::value::int(class, "value").unwrap_or(0);
+        let error = match SYSTEM.iter().find(|(known, _)| *known == name) {
+            None => Some(format!("{name} is not a known system priority class")),
+            Some((_, known)) if value != *known => Some(format!("value of {name} PriorityClass must be {known}")),
+            Some(_) if flag(class, "globalDefault") => {
+                Some(format!("globalDefault of {name} PriorityClass must be false"))
+            }
+            Some(_) => None,
+        };
+        if let Some(error) = error {
             let detail = "priority class names with 'system-' prefix are reserved for system use only. error: ";
-            let detail = format!("{detail}{name} is not a known system priority class");
-            errors.push(FieldError::forbidden("metadata.name", &detail));
+            errors.push(FieldError::forbidden("metadata.name", &format!("{detail}{error}")));
         }
     } else if crate::value::int(class, "value").unwrap_or(0) > VALUE_MAX {
         let detail = format!("maximum allowed value of a user defined priority is {VALUE_MAX}");

@@ -4,15 +4,17 @@ use serde_json::Value;
 
 use crate::field::{Errors, FieldError};
 use crate::hooks::{Hooks, TablePrinter};
+use crate::metadata::Pass;
 use crate::path::Path;
 use crate::table::{self, AGE, NAME};
-use crate::value::{flag, get, set_default, text};
+use crate::value::{flag, get, items, set_default, text};
 
 pub const HOOKS: Hooks = Hooks {
     default: Some(default),
     validate_create: Some(|class, _| validate(class)),
     validate_update: Some(|new, old, _| validate_change(new, old)),
     table: Some(TABLE),
+    update_metadata: &[Pass::Create, Pass::Update],
     ..Hooks::NONE
 };
 
@@ -70,12 +72,7 @@ fn validate(class: &Value) -> Errors {
         let complaints = kuorum_schema::names::qualified_name(&name.to_lowercase());
         crate::rules::invalid_each(root, name, complaints, &mut errors);
     }
-    for (key, _) in crate::value::entries(class, "parameters") {
-        if key.is_empty() {
-            let detail = "field can not be empty.";
-            errors.push(FieldError::invalid("parameters", &key.into(), detail));
-        }
-    }
+    super::parameters(class, &mut errors);
     for (key, known) in
         [("reclaimPolicy", ["Delete", "Retain"]), ("volumeBindingMode", ["Immediate", "WaitForFirstConsumer"])]
     {
@@ -84,7 +81,52 @@ fn validate(class: &Value) -> Errors {
             errors.push(FieldError::not_supported(key, &value.into(), &known));
         }
     }
+    topologies(class, &mut errors);
     errors
+}
+
+/// Where volumes may be: terms that say something each, with the values of each label once.
+fn topologies(class: &Value, errors: &mut Errors) {
+    let list = Path::new("allowedTopologies");
+    let terms = items(class, "allowedTopologies");
+    let normal = |term: &Value| {
+        let mut labels: Vec<(String, Vec<String>)> = items(term, "matchLabelExpressions")
+            .iter()
+            .map(|requirement| {
+                let values = items(requirement, "values").iter().filter_map(Value::as_str).map(str::to_owned);
+                let mut values: Vec<String> = values.collect();
+                values.sort();
+                values.dedup();
+                (text(requirement, "key").to_owned(), values)
+            })
+            .collect();
+        labels.sort();
+        labels
+    };
+    for (i, term) in terms.iter().enumerate() {
+        let path = list.index(i);
+        let of_term = path.child("matchLabelExpressions");
+        let requirements = items(term, "matchLabelExpressions");
+        for (j, requirement) in requirements.iter().enumerate() {
+            let path = of_term.index(j);
+            let values = items(requirement, "values");
+            let of_values = path.child("values");
+            if values.is_empty() {
+                errors.push(FieldError::required(of_values, ""));
+            }
+            for (k, value) in values.iter().enumerate().filter(|(k, value)| values[..*k].contains(value)) {
+                errors.push(FieldError::duplicate(of_values.index(k), value));
+            }
+            let key = text(requirement, "key");
+            crate::metadata::validate_label_name(key, &path.child("key"), errors);
+            if requirements[..j].iter().any(|earlier| text(earlier, "key") == key) {
+                errors.push(FieldError::duplicate(path.child("key"), &key.into()));
+            }
+        }
+        for _ in terms[..i].iter().filter(|earlier| normal(earlier) == normal(term)) {
+            errors.push(FieldError::duplicate(of_term, &"".into()));
+        }
+    }
 }
 
 fn validate_change(new: &Value, old: &Value) -> Errors {

@@ -1,7 +1,9 @@
 //! VolumeAttachment.
 
+use crate::builtin::core_v1::persistent_volume;
 use crate::field::{Errors, FieldError};
 use crate::hooks::{Column, Context, Doc, Hooks, TablePrinter};
+use crate::metadata::Pass;
 use crate::table::{self, AGE, NAME};
 use crate::value::{flag, get, text};
 use serde_json::Value;
@@ -15,6 +17,7 @@ pub const HOOKS: Hooks = Hooks {
     validate_create: Some(|attachment, _| validate(attachment)),
     validate_update: Some(|new, old, _| validate_change(new, old)),
     table: Some(TABLE),
+    update_metadata: &[Pass::Create, Pass::Create],
     ..Hooks::NONE
 };
 
@@ -59,12 +62,43 @@ fn validate(attachment: &Value) -> Errors {
             let detail = "must specify exactly one of inlineVolumeSpec and persistentVolumeName";
             errors.push(FieldError::forbidden("spec.source", detail));
         }
-        _ => {}
+        (false, true) if text(source, "persistentVolumeName").is_empty() => {
+            let detail = "must specify non empty persistentVolumeName";
+            errors.push(FieldError::required("spec.source.persistentVolumeName", detail));
+        }
+        (false, true) => {}
+        (true, false) => persistent_volume::inline_spec(
+            get(source, "inlineVolumeSpec"),
+            &crate::path::Path::new("spec.source.inlineVolumeSpec"),
+            &mut errors,
+        ),
     }
     let node = text(attachment, "spec.nodeName");
     let complaints = kuorum_schema::names::dns1123_subdomain(node);
     crate::rules::invalid_each(crate::path::Path::new("spec.nodeName"), node, complaints, &mut errors);
+    status(get(attachment, "status"), &mut errors);
     errors
+}
+
+/// Most bytes of what a driver tells of an attachment, and of an error's text.
+const METADATA_BYTES_MAX: usize = 256 * 1024;
+const MESSAGE_BYTES_MAX: usize = 1024;
+
+fn status(status: &Value, errors: &mut Errors) {
+    let bytes: usize = crate::value::entries(status, "attachmentMetadata")
+        .map(|(key, value)| key.len() + value.as_str().map_or(0, str::len))
+        .sum();
+    if bytes > METADATA_BYTES_MAX {
+        errors.push(FieldError::too_long("status.attachmentMetadata", METADATA_BYTES_MAX));
+    }
+    for key in ["attachError", "detachError"] {
+        let error = get(status, key);
+        if text(error, "message").len() > MESSAGE_BYTES_MAX {
+            errors.push(FieldError::too_long(format!("status.{key}.message"), MESSAGE_BYTES_MAX));
+        }
+        let path = crate::path::Path::new("status");
+        crate::rules::non_negative(error, "errorCode", &path.child(key), errors);
+    }
 }
 
 fn validate_change(new: &Value, old: &Value) -> Errors {

@@ -37,8 +37,6 @@ fn validate(class: &Value) -> Errors {
         let complaints = kuorum_schema::names::qualified_name(&name.to_lowercase());
         crate::rules::invalid_each(crate::path::Path::new("driverName"), name, complaints, &mut errors);
     }
-    if crate::value::entries(class, "parameters").any(|(key, _)| key.is_empty()) {
-        errors.push(FieldError::invalid("parameters", &"".into(), "field can not be empty."));
-    }
+    super::parameters(class, &mut errors);
     errors
 }

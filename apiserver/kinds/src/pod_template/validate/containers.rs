@@ -8,17 +8,23 @@ use serde_json::Value;
 use super::{Spec, env, probes, resource_lists, security};
 use crate::field::{Errors, FieldError};
 use crate::path::Path;
-use crate::rules::{invalid_each, one_of, optional_one_of, required_one_of};
+use crate::rules::{invalid_each, one_of, optional_one_of, required, required_one_of};
 use crate::value::{flag, get, int, is_set, items, text};
 
 const PROTOCOLS: [&str; 3] = ["SCTP", "TCP", "UDP"];
 
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Kind {
-    Main,
-    Init,
-    Ephemeral,
-}
+/// What an ephemeral container has no use for, in the order of Go's struct.
+const NOT_EPHEMERAL: [&str; 9] = [
+    "ports",
+    "resources",
+    "resizePolicy",
+    "restartPolicy",
+    "restartPolicyRules",
+    "livenessProbe",
+    "readinessProbe",
+    "startupProbe",
+    "lifecycle",
+];
 
 /// All containers of the pod; names are unique over all three lists.
 pub fn all(pod: &Spec, path: &Path, errors: &mut Errors) {
@@ -31,7 +37,7 @@ pub fn all(pod: &Spec, path: &Path, errors: &mut Errors) {
     }
     for (i, item) in list.iter().enumerate() {
         let field = field.index(i);
-        container(pod, item, Kind::Main, &field, errors);
+        container(pod, item, &field, errors);
         duplicate_name(item, &mut names, &field, errors);
         lifecycle(pod, item, &field, errors);
         probes::all(item, pod.grace_period_seconds, &field, errors);
@@ -45,7 +51,7 @@ fn later_lists<'a>(pod: &Spec<'a>, names: &mut HashSet<&'a str>, path: &Path, er
     let list = path.child("initContainers");
     for (i, item) in items(pod.spec, "initContainers").iter().enumerate() {
         let field = list.index(i);
-        container(pod, item, Kind::Init, &field, errors);
+        container(pod, item, &field, errors);
         restart_policy(item, &field, errors);
         duplicate_name(item, names, &field, errors);
         // They run one after another, so each is checked alone, under the index 0.
@@ -76,14 +82,15 @@ fn duplicate_name<'a>(item: &'a Value, names: &mut HashSet<&'a str>, field: &Pat
 }
 
 fn ephemeral<'a>(pod: &Spec<'a>, item: &'a Value, names: &mut HashSet<&'a str>, field: &Path, errors: &mut Errors) {
-    container(pod, item, Kind::Ephemeral, field, errors);
+    container(pod, item, field, errors);
+    padded_image(item, field, errors);
     duplicate_name(item, names, field, errors);
     let target = text(item, "targetContainerName");
     let known = |list: &str| items(pod.spec, list).iter().any(|c| text(c, "name") == target);
     if !target.is_empty() && !known("containers") && !known("initContainers") {
         errors.push(FieldError::not_found(field.child("targetContainerName"), &target.into()));
     }
-    for key in ["ports", "livenessProbe", "readinessProbe", "startupProbe", "lifecycle", "resources", "resizePolicy"] {
+    for key in NOT_EPHEMERAL {
         if is_set(item, key) {
             errors.push(FieldError::forbidden(field.child(key), "cannot be set for an Ephemeral Container"));
         }
@@ -98,20 +105,14 @@ fn ephemeral<'a>(pod: &Spec<'a>, item: &'a Value, names: &mut HashSet<&'a str>, 
     }
 }
 
-fn container(pod: &Spec, item: &Value, kind: Kind, field: &Path, errors: &mut Errors) {
+fn container(pod: &Spec, item: &Value, field: &Path, errors: &mut Errors) {
     let name = text(item, "name");
     if name.is_empty() {
         errors.push(FieldError::required(field.child("name"), ""));
     } else {
         invalid_each(field.child("name"), name, names::dns1123_label(name), errors);
     }
-    let image = text(item, "image");
-    if image.is_empty() {
-        errors.push(FieldError::required(field.child("image"), ""));
-    } else if image.trim() != image {
-        let detail = "must not have leading or trailing whitespace";
-        errors.push(FieldError::invalid(field.child("image"), &image.into(), detail));
-    }
+    required(item, "image", field, errors);
     let policies = ["File", "FallbackToLogsOnError"];
     required_one_of(item, "terminationMessagePolicy", &policies, field, errors);
     ports(item, &field.child("ports"), errors);
@@ -119,14 +120,31 @@ fn container(pod: &Spec, item: &Value, kind: Kind, field: &Path, errors: &mut Er
     mounts(pod, item, field, errors);
     devices(pod, item, field, errors);
     required_one_of(item, "imagePullPolicy", &["Always", "IfNotPresent", "Never"], field, errors);
-    if kind != Kind::Ephemeral {
-        resource_lists::requirements(get(item, "resources"), &pod.claims, &field.child("resources"), errors);
-        resize_policy(pod, item, field, errors);
-    }
+    resource_lists::requirements(get(item, "resources"), &pod.claims, &field.child("resources"), errors);
+    resize_policy(pod, item, field, errors);
     security::container(pod, item, field, errors);
 }
 
-/// On the host's network a host port is the container's port.
+/// The images of a pod's main and init containers have no blanks around them; templates may have them.
+pub fn padded_images(spec: &Value, path: &Path, errors: &mut Errors) {
+    for list in ["containers", "initContainers"] {
+        let field = path.child(list);
+        for (i, item) in items(spec, list).iter().enumerate() {
+            padded_image(item, &field.index(i), errors);
+        }
+    }
+}
+
+/// An image without blanks around it.
+pub fn padded_image(item: &Value, field: &Path, errors: &mut Errors) {
+    let image = text(item, "image");
+    if image.trim() != image {
+        let detail = "must not have leading or trailing whitespace";
+        errors.push(FieldError::invalid(field.child("image"), &image.into(), detail));
+    }
+}
+
+/// On the host's network a host port is the container's port; a template may leave it open.
 pub fn host_network_ports(pod: &Spec, path: &Path, errors: &mut Errors) {
     if !flag(pod.spec, "hostNetwork") {
         return;
@@ -137,10 +155,10 @@ pub fn host_network_ports(pod: &Spec, path: &Path, errors: &mut Errors) {
             let field = field.index(i);
             let field = field.child("ports");
             for (j, port) in items(item, "ports").iter().enumerate() {
-                if int(port, "hostPort") != int(port, "containerPort") {
+                let host = int(port, "hostPort").unwrap_or(0);
+                if (pod.is_pod || host != 0) && host != int(port, "containerPort").unwrap_or(0) {
                     let detail = "must match `containerPort` when `hostNetwork` is true";
-                    let shown = int(port, "hostPort").unwrap_or(0).into();
-                    errors.push(FieldError::invalid(field.index(j).child("hostPort"), &shown, detail));
+                    errors.push(FieldError::invalid(field.index(j).child("hostPort"), &host.into(), detail));
                 }
             }
         }
@@ -209,7 +227,8 @@ fn mounts(pod: &Spec, item: &Value, field: &Path, errors: &mut Errors) {
         let path = text(mount, "mountPath");
         if path.is_empty() {
             errors.push(FieldError::required(field.child("mountPath"), ""));
-        } else if !paths.insert(path) {
+        }
+        if !paths.insert(path) {
             errors.push(FieldError::invalid(field.child("mountPath"), &path.into(), "must be unique"));
         }
         let used = |device: &Value, key: &str, value: &str| text(device, key) == value && !value.is_empty();
@@ -268,66 +287,70 @@ fn mount_options(item: &Value, mount: &Value, field: &Path, errors: &mut Errors)
 
 fn devices(pod: &Spec, item: &Value, field: &Path, errors: &mut Errors) {
     let field = field.child("volumeDevices");
+    let mounts = items(item, "volumeMounts");
     let (mut names, mut paths): (HashSet<&str>, HashSet<&str>) = Default::default();
     for (i, device) in items(item, "volumeDevices").iter().enumerate() {
         let field = field.index(i);
         let (name, path) = (text(device, "name"), text(device, "devicePath"));
+        let at_name = |detail: &str| FieldError::invalid(field.child("name"), &name.into(), detail);
+        let at_path = |detail: &str| FieldError::invalid(field.child("devicePath"), &path.into(), detail);
         if name.is_empty() {
             errors.push(FieldError::required(field.child("name"), ""));
         } else if !names.insert(name) {
-            errors.push(FieldError::invalid(field.child("name"), &name.into(), "must be unique"));
+            errors.push(at_name("must be unique"));
         }
-        let source = items(pod.spec, "volumes").iter().find(|v| text(v, "name") == name);
-        match source {
-            None if !name.is_empty() => errors.push(FieldError::not_found(field.child("name"), &name.into())),
-            Some(volume) if volume.get("persistentVolumeClaim").is_none() && volume.get("ephemeral").is_none() => {
+        match pod.volume(name) {
+            None => errors.push(FieldError::not_found(field.child("name"), &name.into())),
+            Some(volume) if get(volume, "persistentVolumeClaim").is_null() && get(volume, "ephemeral").is_null() => {
                 let detail = "can only use volume source type of PersistentVolumeClaim or Ephemeral for block mode";
-                errors.push(FieldError::invalid(field.child("name"), &name.into(), detail));
+                errors.push(at_name(detail));
             }
-            _ => {}
+            Some(_) => {}
         }
         if path.is_empty() {
             errors.push(FieldError::required(field.child("devicePath"), ""));
-        } else if !paths.insert(path) {
-            errors.push(FieldError::invalid(field.child("devicePath"), &path.into(), "must be unique"));
-        } else if path.split('/').any(|part| part == "..") {
-            errors.push(FieldError::invalid(
-                field.child("devicePath"),
-                &path.into(),
-                "can not contain backsteps ('..')",
-            ));
+        }
+        if paths.contains(path) {
+            errors.push(at_path("must be unique"));
+        }
+        if path.split('/').any(|part| part == "..") {
+            errors.push(at_path("can not contain backsteps ('..')"));
+        } else {
+            paths.insert(path);
+        }
+        if mounts.iter().any(|mount| text(mount, "name") == name) {
+            errors.push(at_name("must not already exist in volumeMounts"));
+        }
+        if mounts.iter().any(|mount| text(mount, "mountPath") == path) {
+            errors.push(at_path("must not already exist as a path in volumeMounts"));
         }
     }
 }
 
 fn resize_policy(pod: &Spec, item: &Value, field: &Path, errors: &mut Errors) {
-    let list = items(item, "resizePolicy");
-    if list.is_empty() {
-        return;
-    }
     let field = field.child("resizePolicy");
+    let never = text(pod.spec, "restartPolicy") == "Never";
     let mut seen: HashSet<&str> = HashSet::new();
-    for policy in list {
-        let resource = text(policy, "resourceName");
-        if !resource.is_empty() && !seen.insert(resource) {
-            errors.push(FieldError::duplicate(field, &resource.into()));
+    for (i, policy) in items(item, "resizePolicy").iter().enumerate() {
+        let (resource, restart) = (text(policy, "resourceName"), text(policy, "restartPolicy"));
+        if !seen.insert(resource) {
+            errors.push(FieldError::duplicate(field.index(i), &resource.into()));
         }
         match resource {
             "cpu" | "memory" => {}
             "" => errors.push(FieldError::required(field, "")),
             other => errors.push(FieldError::not_supported(field, &other.into(), &["cpu", "memory"])),
         }
-        match text(policy, "restartPolicy") {
-            "NotRequired" => {}
-            "RestartContainer" if text(pod.spec, "restartPolicy") == "Never" => {
-                let detail = "must be 'NotRequired' when pod `restartPolicy` is 'Never'";
-                errors.push(FieldError::invalid(field, &"RestartContainer".into(), detail));
-            }
-            "RestartContainer" => {}
+        match restart {
+            "NotRequired" | "RestartContainer" => {}
             "" => errors.push(FieldError::required(field, "")),
             other => {
                 errors.push(FieldError::not_supported(field, &other.into(), &["NotRequired", "RestartContainer"]));
             }
+        }
+        if never && restart != "NotRequired" {
+            let detail = "must be 'NotRequired' when pod `restartPolicy` is 'Never'";
+            errors.push(FieldError::invalid(field, &restart.into(), detail));
         }
     }
 }

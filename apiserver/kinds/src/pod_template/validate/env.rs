@@ -133,14 +133,6 @@ const UNITS: &str = "1, 1k, 1M, 1G, 1T, 1P, 1E, 1Ki, 1Mi, 1Gi, 1Ti, 1Pi, 1Ei";
 /// A reference to a request or limit of a container; volumes must name the container.
 pub fn resource_field_ref(reference: &Value, volume: bool, field: &Path, errors: &mut Errors) {
     let resource = text(reference, "resource");
-    if volume && !is_set(reference, "containerName") {
-        errors.push(FieldError::required(field.child("containerName"), ""));
-        return;
-    }
-    if resource.is_empty() {
-        errors.push(FieldError::required(field.child("resource"), ""));
-        return;
-    }
     let known = [
         "limits.cpu",
         "limits.ephemeral-storage",
@@ -150,8 +142,15 @@ pub fn resource_field_ref(reference: &Value, volume: bool, field: &Path, errors:
         "requests.memory",
     ];
     let name = resource.split_once('.').map_or("", |(_, name)| name);
-    if !known.contains(&resource) && !name.starts_with("hugepages-") {
+    let huge = ["limits.hugepages-", "requests.hugepages-"].iter().any(|prefix| resource.starts_with(prefix));
+    if volume && !is_set(reference, "containerName") {
+        errors.push(FieldError::required(field.child("containerName"), ""));
+    } else if resource.is_empty() {
+        errors.push(FieldError::required(field.child("resource"), ""));
+    } else if !known.contains(&resource) && !huge {
         errors.push(FieldError::not_supported(field.child("resource"), &resource.into(), &known));
+    }
+    if !known.contains(&resource) && !huge {
         return;
     }
     let Some(divisor) = quantity(get(reference, "divisor")) else { return };

@@ -1,5 +1,6 @@
 //! What is wrong with a pod spec, in the order in which kube-apiserver says it.
 
+pub mod annotations;
 mod containers;
 mod env;
 mod probes;
@@ -17,7 +18,7 @@ use crate::field::{Errors, FieldError};
 use crate::metadata;
 use crate::path::Path;
 use crate::rules::{invalid_each, required_one_of};
-use crate::value::{entries, flag, get, int, is_set, items, text};
+use crate::value::{flag, get, int, is_set, items, text};
 
 /// Most bytes of all DNS search domains together, and most of them, as resolvers take.
 const DNS_SEARCH_BYTES_MAX: usize = 2048;
@@ -27,6 +28,11 @@ const DNS_NAMESERVERS_MAX: usize = 3;
 /// Complaints about a plain resource list.
 pub fn resource_list(list: &Value, path: &Path, errors: &mut Errors) {
     resource_lists::list(list, path, errors);
+}
+
+/// Complaints about an amount of a resource: not negative, and whole where it is counted.
+pub fn amount(name: &str, value: &Value, path: &Path, errors: &mut Errors) {
+    resource_lists::amount(name, value, path, errors);
 }
 
 /// Complaints about tolerations.
@@ -42,22 +48,62 @@ pub fn node_selector(selector: &Value, path: &Path, errors: &mut Errors) {
 /// A pod spec under validation, and what its parts need to know of each other.
 pub(super) struct Spec<'a> {
     pub spec: &'a Value,
-    /// The pod's (or template's) metadata.
-    pub meta: &'a Value,
     pub volumes: HashSet<&'a str>,
     pub claims: Vec<&'a str>,
     pub grace_period_seconds: i64,
+    /// A Pod, not a template of pods.
+    pub is_pod: bool,
 }
 
-/// Complaints about the spec at `path`; `meta` is the pod's metadata.
-pub fn pod_spec(spec: &Value, meta: &Value, path: &Path, errors: &mut Errors) {
-    let volumes = volumes::all(items(spec, "volumes"), &path.child("volumes"), errors);
+impl<'a> Spec<'a> {
+    /// A volume that containers may use, by name.
+    pub fn volume(&self, name: &str) -> Option<&'a Value> {
+        let found = || items(self.spec, "volumes").iter().find(|volume| text(volume, "name") == name);
+        if self.volumes.contains(name) { found() } else { None }
+    }
+}
+
+/// Complaints about a pod's annotations and its spec, as it is created or as it is to be.
+pub fn pod(pod: &Value, errors: &mut Errors) {
+    let (meta, spec) = (get(pod, "metadata"), get(pod, "spec"));
+    let path = Path::new("spec");
+    annotations::validate(meta, spec, &Path::new("metadata.annotations"), errors);
+    pod_spec(spec, meta, true, &path, errors);
+    token_volumes(spec, &path, errors);
+    containers::padded_images(spec, &path, errors);
+}
+
+/// A pod that is not bound to a service account has no tokens to project.
+fn token_volumes(spec: &Value, path: &Path, errors: &mut Errors) {
+    if is_set(spec, "serviceAccountName") {
+        return;
+    }
+    let volumes = path.child("volumes");
+    for (i, volume) in items(spec, "volumes").iter().enumerate() {
+        let volume_path = volumes.index(i);
+        let sources = volume_path.child("projected.sources");
+        for (j, source) in items(volume, "projected.sources").iter().enumerate() {
+            if get(source, "serviceAccountToken").is_object() {
+                let detail = "must not be specified when serviceAccountName is not set";
+                errors.push(FieldError::forbidden(sources.index(j).child("serviceAccountToken"), detail));
+            }
+        }
+    }
+}
+
+/// Complaints about the spec at `path`; `meta` is the pod's or template's metadata.
+fn pod_spec(spec: &Value, meta: &Value, is_pod: bool, path: &Path, errors: &mut Errors) {
+    if get(spec, "terminationGracePeriodSeconds").is_null() {
+        errors.push(FieldError::required(path.child("terminationGracePeriodSeconds"), ""));
+    }
+    let name = if is_pod { text(meta, "name") } else { "" };
+    let volumes = volumes::all(items(spec, "volumes"), name, is_pod, &path.child("volumes"), errors);
     let pod = Spec {
         spec,
-        meta,
         volumes,
         claims: items(spec, "resourceClaims").iter().map(|c| text(c, "name")).collect(),
         grace_period_seconds: int(spec, "terminationGracePeriodSeconds").unwrap_or(30),
+        is_pod,
     };
     resource_lists::claims(items(spec, "resourceClaims"), &path.child("resourceClaims"), errors);
     containers::all(&pod, path, errors);
@@ -90,7 +136,7 @@ pub fn pod_spec(spec: &Value, meta: &Value, path: &Path, errors: &mut Errors) {
         required_one_of(spec, "preemptionPolicy", &["PreemptLowerPriority", "Never"], path, errors);
     }
     if is_set(spec, "overhead") {
-        resource_lists::list(get(spec, "overhead"), &path.child("overhead"), errors);
+        resource_lists::overhead(get(spec, "overhead"), &path.child("overhead"), errors);
     }
     security::os(spec, path, errors);
     hostname_override(spec, path, errors);
@@ -102,8 +148,10 @@ pub fn template(template: &Value, path: &Path, errors: &mut Errors) {
     // kube-apiserver leaves `metadata` out of these two paths.
     metadata::validate_labels(get(meta, "labels"), &path.child("labels"), errors);
     metadata::validate_annotations(get(meta, "annotations"), &path.child("annotations"), errors);
+    annotations::validate(meta, get(template, "spec"), &path.child("annotations"), errors);
     let spec_path = path.child("spec");
-    pod_spec(get(template, "spec"), meta, &spec_path, errors);
+    pod_spec(get(template, "spec"), meta, false, &spec_path, errors);
+    annotations::agree_with_fields(meta, get(template, "spec"), &spec_path, errors);
     if is_set(template, "spec.ephemeralContainers") {
         let detail = "ephemeral containers not allowed in pod template";
         errors.push(FieldError::forbidden(spec_path.child("ephemeralContainers"), detail));
@@ -158,6 +206,7 @@ fn dns_config(spec: &Value, path: &Path, errors: &mut Errors) {
         } else {
             errors.push(FieldError::required(field.child("nameservers"), detail));
         }
+        return;
     }
     let servers = items(config, "nameservers");
     if servers.len() > DNS_NAMESERVERS_MAX {
@@ -214,9 +263,4 @@ fn host_aliases(spec: &Value, path: &Path, errors: &mut Errors) {
             invalid_each(field.child("hostnames").index(j), name, names::dns1123_subdomain(name), errors);
         }
     }
-}
-
-/// The names of containers that have annotations of old, by the annotation's prefix.
-pub(super) fn annotated<'a>(meta: &'a Value, prefix: &'a str) -> impl Iterator<Item = (&'a str, &'a str, &'a Value)> {
-    entries(meta, "annotations").filter_map(move |(key, value)| Some((key, key.strip_prefix(prefix)?, value)))
 }

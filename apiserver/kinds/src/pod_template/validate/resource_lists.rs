@@ -12,7 +12,7 @@ use crate::value::{entries, get, is_set, items, text};
 
 const STANDARD_FOR_CONTAINERS: [&str; 3] = ["cpu", "memory", "ephemeral-storage"];
 /// Resources without a domain that mean something somewhere in the API (quotas name more of them).
-const STANDARD: [&str; 27] = [
+const STANDARD: [&str; 20] = [
     "cpu",
     "memory",
     "ephemeral-storage",
@@ -33,14 +33,24 @@ const STANDARD: [&str; 27] = [
     "requests.storage",
     "services.nodeports",
     "services.loadbalancers",
-    "requests.hugepages-2Mi",
-    "requests.hugepages-1Gi",
-    "count/pods",
-    "count/services",
-    "count/secrets",
-    "count/configmaps",
-    "bindings",
 ];
+/// Resources that are counted.
+const COUNTED: [&str; 9] = [
+    "pods",
+    "resourcequotas",
+    "services",
+    "replicationcontrollers",
+    "secrets",
+    "configmaps",
+    "persistentvolumeclaims",
+    "services.nodeports",
+    "services.loadbalancers",
+];
+
+/// Whether the name means something somewhere in the API.
+fn is_standard(name: &str) -> bool {
+    STANDARD.contains(&name) || name.starts_with("hugepages-") || name.starts_with("requests.hugepages-")
+}
 
 fn is_native(name: &str) -> bool {
     !name.contains('/') || name.contains("kubernetes.io/")
@@ -106,7 +116,7 @@ fn container_resource(name: &str, value: &Value, path: &Path, errors: &mut Error
     let complaints = names::qualified_name(name);
     let well_formed = complaints.is_empty();
     invalid_each(*path, name, complaints, errors);
-    if well_formed && !name.contains('/') && !STANDARD.contains(&name) && !name.starts_with("hugepages-") {
+    if well_formed && !name.contains('/') && !is_standard(name) {
         let detail = "must be a standard resource type or fully qualified";
         errors.push(FieldError::invalid(path, &name.into(), detail));
     }
@@ -120,13 +130,13 @@ fn container_resource(name: &str, value: &Value, path: &Path, errors: &mut Error
     amount(name, value, path, errors);
 }
 
-fn amount(name: &str, value: &Value, path: &Path, errors: &mut Errors) {
+pub fn amount(name: &str, value: &Value, path: &Path, errors: &mut Errors) {
     let Some(parsed) = quantity(value) else { return };
     if parsed.sign() < 0 {
         let detail = "must be greater than or equal to 0";
         errors.push(FieldError::invalid(path, &parsed.canonical().into(), detail));
     }
-    let whole = is_extended(name) || matches!(name, "pods" | "services" | "secrets" | "configmaps");
+    let whole = is_extended(name) || COUNTED.contains(&name);
     if whole && parsed.milli_value() % 1000 != 0 {
         errors.push(FieldError::invalid(path, &parsed.canonical().into(), "must be an integer"));
     }
@@ -142,28 +152,47 @@ fn huge_page_size(name: &str, value: &Value, path: &Path, errors: &mut Errors) {
     }
 }
 
+/// What a pod needs besides its containers: a list of limits.
+pub fn overhead(list: &Value, path: &Path, errors: &mut Errors) {
+    let limits = path.child("limits");
+    for (name, value) in list.as_object().into_iter().flatten() {
+        container_resource(name, value, &limits.key(name), errors);
+        huge_page_size(name, value, &limits, errors);
+    }
+}
+
 fn container_claims(claims: &[Value], known: &[&str], path: &Path, errors: &mut Errors) {
     let mut seen: Vec<(&str, &str)> = Vec::new();
     for (i, claim) in claims.iter().enumerate() {
         let at = path.index(i);
-        let name = text(claim, "name");
+        let (name, request) = (text(claim, "name"), text(claim, "request"));
         if name.is_empty() {
             errors.push(FieldError::required(at, ""));
             continue;
         }
-        let key = (name, text(claim, "request"));
-        if seen.contains(&key) {
-            let shown = if key.1.is_empty() { name.to_owned() } else { format!("{name}/{}", key.1) };
-            errors.push(FieldError::duplicate(at, &shown.into()));
+        if seen.contains(&(name, "")) {
+            // All requests of the claim are there already.
+            errors.push(FieldError::duplicate(at, &name.into()));
+        } else {
+            if !request.is_empty() {
+                invalid_each(at.child("request"), request, names::dns1123_label(request), errors);
+            }
+            if seen.contains(&(name, request)) {
+                errors.push(FieldError::duplicate(at, &format!("{name}/{request}").into()));
+            } else if request.is_empty() {
+                for _ in seen.iter().filter(|(other, _)| *other == name) {
+                    errors.push(FieldError::duplicate(at, &name.into()));
+                }
+            }
+            seen.push((name, request));
         }
-        seen.push(key);
         if !known.contains(&name) {
-            let detail = if known.is_empty() {
-                "must be one of the names in pod.spec.resourceClaims which is empty"
-            } else {
-                "must be one of the names in pod.spec.resourceClaims"
-            };
-            errors.push(FieldError::not_found_why(at, &name.into(), detail));
+            let mut names: Vec<&str> = known.to_vec();
+            names.sort_unstable();
+            names.dedup();
+            let which = if names.is_empty() { " which is empty".to_owned() } else { format!(": {}", names.join(", ")) };
+            let detail = format!("must be one of the names in pod.spec.resourceClaims{which}");
+            errors.push(FieldError::not_found_why(at, &name.into(), &detail));
         }
     }
 }
@@ -176,23 +205,15 @@ pub fn claims(claims: &[Value], path: &Path, errors: &mut Errors) {
         let name = text(claim, "name");
         if name.is_empty() {
             errors.push(FieldError::required(at.child("name"), ""));
+        } else if seen.contains(&name) {
+            errors.push(FieldError::duplicate(at.child("name"), &name.into()));
         } else {
-            if seen.contains(&name) {
-                errors.push(FieldError::duplicate(at.child("name"), &name.into()));
-            }
             invalid_each(at.child("name"), name, names::dns1123_label(name), errors);
             seen.push(name);
         }
         let sources = ["resourceClaimName", "resourceClaimTemplateName"];
         let set = sources.map(|s| !get(claim, s).is_null());
-        let shown = || {
-            format!(
-                "{{\"Name\":{:?},\"ResourceClaimName\":{},\"ResourceClaimTemplateName\":{}}}",
-                name,
-                get(claim, sources[0]),
-                get(claim, sources[1])
-            )
-        };
+        let shown = || crate::internal::show("PodResourceClaim", claim);
         if set == [true, true] {
             let detail = "at most one of `resourceClaimName` or `resourceClaimTemplateName` may be specified";
             errors.push(FieldError::invalid_shown(at, &shown(), detail));

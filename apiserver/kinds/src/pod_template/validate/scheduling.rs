@@ -6,7 +6,7 @@ use serde_json::Value;
 use crate::field::{Errors, FieldError};
 use crate::path::Path;
 use crate::rules::{invalid_each, one_of, optional_one_of};
-use crate::value::{get, int, is_set, items, text};
+use crate::value::{entries, get, int, is_set, items, text};
 use crate::{label_selector, metadata};
 
 const REQUIRED: &str = "requiredDuringSchedulingIgnoredDuringExecution";
@@ -24,7 +24,8 @@ pub fn affinity(affinity: &Value, path: &Path, errors: &mut Errors) {
             let path = path.child(PREFERRED);
             let path = path.index(i);
             weight(term, &path, errors);
-            node_selector_term(get(term, "preference"), &path.child("preference"), errors);
+            // A preference for what no node can have does no harm.
+            node_selector_term(get(term, "preference"), true, &path.child("preference"), errors);
         }
     }
     for kind in ["podAffinity", "podAntiAffinity"] {
@@ -58,14 +59,14 @@ pub fn node_selector(selector: &Value, path: &Path, errors: &mut Errors) {
         errors.push(FieldError::required(path, "must have at least one node selector term"));
     }
     for (i, term) in terms.iter().enumerate() {
-        node_selector_term(term, &path.index(i), errors);
+        node_selector_term(term, false, &path.index(i), errors);
     }
 }
 
-fn node_selector_term(term: &Value, path: &Path, errors: &mut Errors) {
+fn node_selector_term(term: &Value, any_value: bool, path: &Path, errors: &mut Errors) {
     for (i, requirement) in items(term, "matchExpressions").iter().enumerate() {
         let list = path.child("matchExpressions");
-        node_requirement(requirement, &list.index(i), errors);
+        node_requirement(requirement, any_value, &list.index(i), errors);
     }
     for (i, requirement) in items(term, "matchFields").iter().enumerate() {
         let list = path.child("matchFields");
@@ -73,7 +74,7 @@ fn node_selector_term(term: &Value, path: &Path, errors: &mut Errors) {
     }
 }
 
-fn node_requirement(requirement: &Value, path: &Path, errors: &mut Errors) {
+fn node_requirement(requirement: &Value, any_value: bool, path: &Path, errors: &mut Errors) {
     let values = items(requirement, "values");
     let at = path.child("values");
     match text(requirement, "operator") {
@@ -93,6 +94,9 @@ fn node_requirement(requirement: &Value, path: &Path, errors: &mut Errors) {
         }
     }
     metadata::validate_label_name(text(requirement, "key"), &path.child("key"), errors);
+    if any_value {
+        return;
+    }
     for (i, value) in values.iter().enumerate() {
         let value = value.as_str().unwrap_or("");
         invalid_each(at.index(i), value, names::label_value(value), errors);
@@ -152,16 +156,38 @@ fn match_label_keys(term: &Value, path: &Path, errors: &mut Errors) {
         let at = path.child(list);
         if !get(term, "labelSelector").is_object() {
             errors.push(FieldError::forbidden(at, "must not be specified when labelSelector is not set"));
+            continue;
         }
         for (i, key) in keys.iter().enumerate() {
             metadata::validate_label_name(key.as_str().unwrap_or(""), &at.index(i), errors);
         }
+    }
+    for i in repeated_keys(term) {
+        let key = &items(term, lists[0])[i];
+        errors.push(FieldError::invalid(path.index(i), key, "exists in both matchLabelKeys and labelSelector"));
     }
     let others = items(term, lists[1]);
     for (i, key) in items(term, lists[0]).iter().enumerate().filter(|(_, key)| others.contains(key)) {
         let detail = "exists in both matchLabelKeys and mismatchLabelKeys";
         errors.push(FieldError::invalid(path.child(lists[0]).index(i), key, detail));
     }
+}
+
+/// Places in `matchLabelKeys` of keys that the selector names besides: each is there once already, as a requirement
+/// that was made from the list.
+fn repeated_keys(term: &Value) -> Vec<usize> {
+    let selector = get(term, "labelSelector");
+    let keys = items(term, "matchLabelKeys");
+    let mut seen: Vec<&str> = entries(selector, "matchLabels").map(|(key, _)| key).collect();
+    let mut repeated = Vec::new();
+    for expression in items(selector, "matchExpressions") {
+        let key = text(expression, "key");
+        if seen.contains(&key) {
+            repeated.extend(keys.iter().rposition(|k| k.as_str() == Some(key)));
+        }
+        seen.push(key);
+    }
+    repeated
 }
 
 pub fn tolerations(list: &[Value], path: &Path, errors: &mut Errors) {
@@ -181,7 +207,12 @@ pub fn tolerations(list: &[Value], path: &Path, errors: &mut Errors) {
             errors.push(FieldError::invalid(path.child("effect"), &text(toleration, "effect").into(), detail));
         }
         match operator {
-            "Equal" | "" => invalid_each(at, value, names::label_value(value), errors),
+            "Equal" | "" => {
+                let complaints = names::label_value(value);
+                if !complaints.is_empty() {
+                    errors.push(FieldError::invalid(at, &value.into(), &complaints.join(";")));
+                }
+            }
             "Exists" if !value.is_empty() => {
                 let detail = "value must be empty when `operator` is 'Exists'";
                 errors.push(FieldError::invalid(at, &value.into(), detail));
@@ -228,7 +259,7 @@ pub fn spread(spec: &Value, path: &Path, errors: &mut Errors) {
         }
         one_of(constraint, "whenUnsatisfiable", &["DoNotSchedule", "ScheduleAnyway"], &path, errors);
         let pair = |c: &Value| (text(c, "topologyKey").to_owned(), text(c, "whenUnsatisfiable").to_owned());
-        if constraints[..i].iter().any(|earlier| pair(earlier) == pair(constraint)) {
+        if constraints[i + 1..].iter().any(|later| pair(later) == pair(constraint)) {
             let (key, action) = pair(constraint);
             let shown = format!("{{{key}, {action}}}");
             errors.push(FieldError::duplicate(path.child("{topologyKey, whenUnsatisfiable}"), &shown.into()));
@@ -264,7 +295,11 @@ fn spread_keys(constraint: &Value, path: &Path, errors: &mut Errors) {
         errors.push(FieldError::forbidden(at, "must not be specified when labelSelector is not set"));
         return;
     }
+    let repeated = repeated_keys(constraint);
     for (i, key) in keys.iter().enumerate() {
         metadata::validate_label_name(key.as_str().unwrap_or(""), &at.index(i), errors);
+        if repeated.contains(&i) {
+            errors.push(FieldError::invalid(at.index(i), key, "exists in both matchLabelKeys and labelSelector"));
+        }
     }
 }

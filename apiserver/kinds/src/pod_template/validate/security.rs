@@ -3,16 +3,43 @@
 use kuorum_schema::names;
 use serde_json::Value;
 
-use super::{Spec, annotated};
+use super::Spec;
 use crate::field::{Errors, FieldError};
+use crate::internal;
 use crate::path::Path;
+use crate::pod_template::defaults::CONTAINER_LISTS;
 use crate::rules::{invalid_each, one_of, optional_one_of};
-use crate::value::{flag, get, int, is_set, items, text};
+use crate::value::{flag, get, int, items, text};
 
 const PROFILES: [&str; 3] = ["Localhost", "RuntimeDefault", "Unconfined"];
-const APPARMOR_ANNOTATION: &str = "container.apparmor.security.beta.kubernetes.io/";
 /// Longest `runAsUserName`: domain, backslash and user.
 const WINDOWS_USER_BYTES_MAX: usize = 104;
+
+/// Longest domain of such a name.
+const WINDOWS_DOMAIN_BYTES_MAX: usize = 256;
+/// Largest credential spec of a group managed service account.
+const GMSA_SPEC_KIB_MAX: usize = 64;
+/// Longest path of an AppArmor profile: PATH_MAX, less its end.
+const PROFILE_BYTES_MAX: usize = 4095;
+
+/// What Windows does not know, in kube-apiserver's order.
+const NOT_FOR_WINDOWS_PODS: [&str; 15] = [
+    "appArmorProfile",
+    "seLinuxOptions",
+    "hostUsers",
+    "hostPID",
+    "hostIPC",
+    "seccompProfile",
+    "fsGroup",
+    "fsGroupChangePolicy",
+    "sysctls",
+    "shareProcessNamespace",
+    "runAsUser",
+    "runAsGroup",
+    "supplementalGroups",
+    "supplementalGroupsPolicy",
+    "seLinuxChangePolicy",
+];
 
 fn user_ids(context: &Value, keys: &[&str], path: &Path, errors: &mut Errors) {
     for key in keys {
@@ -30,6 +57,11 @@ fn seccomp(context: &Value, path: &Path, errors: &mut Errors) {
         return;
     }
     let path = path.child("seccompProfile");
+    if text(profile, "type").is_empty() {
+        errors.push(FieldError::required(path.child("type"), "type is required when seccompProfile is set"));
+    } else {
+        one_of(profile, "type", &PROFILES, &path, errors);
+    }
     let local = get(profile, "localhostProfile");
     let at = path.child("localhostProfile");
     match text(profile, "type") {
@@ -38,15 +70,10 @@ fn seccomp(context: &Value, path: &Path, errors: &mut Errors) {
             Some(file) => super::volumes::local_descending_path(file, at, errors),
         },
         _ if !local.is_null() => {
-            let shown = format!("{{\"Type\":{},\"LocalhostProfile\":{local}}}", get(profile, "type"));
+            let shown = internal::show("SeccompProfile", profile);
             errors.push(FieldError::invalid_shown(at, &shown, "can only be set when seccomp type is Localhost"));
         }
         _ => {}
-    }
-    if text(profile, "type").is_empty() {
-        errors.push(FieldError::required(path.child("type"), "type is required when seccompProfile is set"));
-    } else {
-        one_of(profile, "type", &PROFILES, &path, errors);
     }
 }
 
@@ -67,6 +94,9 @@ fn app_armor(context: &Value, path: &Path, errors: &mut Errors) {
                     errors.push(FieldError::invalid(at, local, "must not be padded with whitespace"));
                 } else if trimmed.is_empty() {
                     errors.push(FieldError::required(at, "must be set when AppArmor type is Localhost"));
+                }
+                if name.len() > PROFILE_BYTES_MAX {
+                    errors.push(FieldError::too_long(at, PROFILE_BYTES_MAX));
                 }
             }
         },
@@ -89,37 +119,70 @@ fn windows(context: &Value, path: &Path, errors: &mut Errors) {
     if let Some(name) = get(options, "gmsaCredentialSpecName").as_str() {
         invalid_each(path.child("gmsaCredentialSpecName"), name, names::dns1123_subdomain(name), errors);
     }
-    if get(options, "gmsaCredentialSpec").as_str() == Some("") {
-        let detail = "gmsaCredentialSpec cannot be an empty string";
-        errors.push(FieldError::invalid(path.child("gmsaCredentialSpec"), &"".into(), detail));
-    }
-    let Some(user) = get(options, "runAsUserName").as_str() else { return };
-    let at = path.child("runAsUserName");
-    let complaint = |detail: &str| FieldError::invalid(at, &user.into(), detail);
-    match user {
-        "" => errors.push(complaint("runAsUserName cannot be an empty string")),
-        _ if user.bytes().any(|b| b.is_ascii_control()) => {
-            errors.push(complaint("runAsUserName cannot contain control characters"));
+    let at = path.child("gmsaCredentialSpec");
+    match get(options, "gmsaCredentialSpec").as_str() {
+        Some("") => {
+            errors.push(FieldError::invalid(at, &"".into(), "gmsaCredentialSpec cannot be an empty string"));
+        }
+        Some(spec) if spec.len() > GMSA_SPEC_KIB_MAX * 1024 => {
+            let detail = format!("gmsaCredentialSpec size must be under {GMSA_SPEC_KIB_MAX} KiB");
+            errors.push(FieldError::invalid(at, &spec.into(), &detail));
         }
         _ => {}
     }
-    let parts: Vec<&str> = user.split('\\').collect();
-    if parts.len() > 2 {
-        errors.push(complaint("runAsUserName cannot contain more than one backslash"));
-    } else if !user.is_empty() {
-        let name = parts[parts.len() - 1];
-        if name.len() > WINDOWS_USER_BYTES_MAX {
-            let detail =
-                format!("runAsUserName's User length must not be longer than {WINDOWS_USER_BYTES_MAX} characters");
-            errors.push(complaint(&detail));
-        }
-        if name.chars().all(|c| c == '.' || c == ' ') {
-            errors.push(complaint("runAsUserName's User cannot contain only periods or spaces"));
-        }
-        if name.contains(['"', '/', '\\', '[', ']', ':', ';', '|', '=', ',', '+', '*', '?', '<', '>', '@']) {
-            errors.push(complaint("runAsUserName's User cannot contain the following characters: \"/\\:;|=,+*?<>@[]"));
-        }
+    if let Some(user) = get(options, "runAsUserName").as_str() {
+        windows_user(user, path.child("runAsUserName"), errors);
     }
+}
+
+/// `DOMAIN\user`, or a user alone.
+fn windows_user(name: &str, path: Path, errors: &mut Errors) {
+    let mut complain = |detail: &str| errors.push(FieldError::invalid(path, &name.into(), detail));
+    let (domain, user) = match name.split_once('\\') {
+        _ if name.is_empty() => return complain("runAsUserName cannot be an empty string"),
+        _ if name.bytes().any(|b| b.is_ascii_control()) => {
+            return complain("runAsUserName cannot contain control characters");
+        }
+        Some((_, rest)) if rest.contains('\\') => {
+            return complain("runAsUserName cannot contain more than one backslash");
+        }
+        Some((domain, user)) => (Some(domain), user),
+        None => (None, name),
+    };
+    if domain.is_some_and(|domain| domain.len() >= WINDOWS_DOMAIN_BYTES_MAX) {
+        complain(&format!("runAsUserName's Domain length must be under {WINDOWS_DOMAIN_BYTES_MAX} characters"));
+    }
+    if domain.is_some_and(|domain| !is_net_bios_name(domain) && !is_windows_dns_name(domain)) {
+        complain("runAsUserName's Domain doesn't match the NetBios nor the DNS format");
+    }
+    if user.is_empty() {
+        complain("runAsUserName's User cannot be empty");
+    } else if user.len() > WINDOWS_USER_BYTES_MAX {
+        complain(&format!("runAsUserName's User length must not be longer than {WINDOWS_USER_BYTES_MAX} characters"));
+    }
+    if !user.is_empty() && user.bytes().all(|b| b == b'.' || b == b' ') {
+        complain("runAsUserName's User cannot contain only periods or spaces");
+    }
+    if user.contains(['"', '/', '\\', ':', ';', '|', '=', ',', '+', '*', '?', '<', '>', '@', '[', ']']) {
+        complain("runAsUserName's User cannot contain the following characters: \"/\\:;|=,+*?<>@[]");
+    }
+}
+
+/// At most 15 characters, none of them special, the first not a dot.
+fn is_net_bios_name(name: &str) -> bool {
+    (1..=15).contains(&name.chars().count())
+        && !name.starts_with('.')
+        && !name.contains(['\\', '/', ':', '*', '?', '"', '<', '>', '|'])
+}
+
+fn is_windows_dns_name(name: &str) -> bool {
+    name.split('.').all(|label| {
+        let edge = |b: Option<&u8>| b.is_some_and(u8::is_ascii_alphanumeric);
+        label.len() <= 63
+            && edge(label.as_bytes().first())
+            && edge(label.as_bytes().last())
+            && label.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-')
+    })
 }
 
 /// The pod's own security context.
@@ -135,12 +198,16 @@ pub fn pod(pod: &Spec, path: &Path, errors: &mut Errors) {
             errors.push(FieldError::invalid(path.child("supplementalGroups").index(i), group, &complaint));
         }
     }
+    if flag(pod.spec, "shareProcessNamespace") && flag(pod.spec, "hostPID") {
+        let detail = "ShareProcessNamespace and HostPID cannot both be enabled";
+        errors.push(FieldError::invalid(path.child("shareProcessNamespace"), &true.into(), detail));
+    }
+    sysctls(pod.spec, context, &path, errors);
     optional_one_of(context, "fsGroupChangePolicy", &["Always", "OnRootMismatch"], &path, errors);
-    optional_one_of(context, "supplementalGroupsPolicy", &["Merge", "Strict"], &path, errors);
     seccomp(context, &path, errors);
     windows(context, &path, errors);
     app_armor(context, &path, errors);
-    sysctls(pod.spec, context, &path, errors);
+    optional_one_of(context, "supplementalGroupsPolicy", &["Merge", "Strict"], &path, errors);
     // MountOption is behind a feature gate that is off.
     optional_one_of(context, "seLinuxChangePolicy", &["Recursive"], &path, errors);
 }
@@ -206,21 +273,6 @@ pub fn container(pod: &Spec, container: &Value, field: &Path, errors: &mut Error
     escalation(context, &path, errors);
     windows(context, &path, errors);
     app_armor(context, &path, errors);
-    let kind = text(context, "appArmorProfile.type");
-    let matching = annotated(pod.meta, APPARMOR_ANNOTATION).find(|(_, name, _)| *name == text(container, "name"));
-    if let Some((_, _, value)) = matching
-        && !kind.is_empty()
-    {
-        let annotated = match value.as_str().unwrap_or("") {
-            "runtime/default" => "RuntimeDefault",
-            "unconfined" => "Unconfined",
-            _ => "Localhost",
-        };
-        if annotated != kind {
-            let detail = "apparmor type in annotation and field must match";
-            errors.push(FieldError::forbidden(path.child("appArmorProfile.type"), detail));
-        }
-    }
 }
 
 fn escalation(context: &Value, path: &Path, errors: &mut Errors) {
@@ -229,47 +281,43 @@ fn escalation(context: &Value, path: &Path, errors: &mut Errors) {
     }
     if flag(context, "privileged") {
         let detail = "cannot set `allowPrivilegeEscalation` to false and `privileged` to true";
-        errors.push(FieldError::invalid_shown(path, &show(context), detail));
+        errors.push(FieldError::invalid_shown(path, &internal::show("SecurityContext", context), detail));
     }
     if items(context, "capabilities.add").iter().any(|c| c == "CAP_SYS_ADMIN") {
         let detail = "cannot set `allowPrivilegeEscalation` to false and `capabilities.Add` CAP_SYS_ADMIN";
-        errors.push(FieldError::invalid_shown(path, &show(context), detail));
+        errors.push(FieldError::invalid_shown(path, &internal::show("SecurityContext", context), detail));
     }
 }
 
-/// A security context as Go prints the internal type.
-fn show(context: &Value) -> String {
-    let capabilities = get(context, "capabilities");
-    let capabilities = if capabilities.is_object() {
-        format!("{{\"Add\":{},\"Drop\":{}}}", get(capabilities, "add"), get(capabilities, "drop"))
-    } else {
-        "null".to_owned()
-    };
-    let mut parts = vec![format!("\"Capabilities\":{capabilities}")];
-    for (shown, key) in [
-        ("Privileged", "privileged"),
-        ("SELinuxOptions", "seLinuxOptions"),
-        ("WindowsOptions", "windowsOptions"),
-        ("RunAsUser", "runAsUser"),
-        ("RunAsGroup", "runAsGroup"),
-        ("RunAsNonRoot", "runAsNonRoot"),
-        ("ReadOnlyRootFilesystem", "readOnlyRootFilesystem"),
-        ("AllowPrivilegeEscalation", "allowPrivilegeEscalation"),
-        ("ProcMount", "procMount"),
-        ("SeccompProfile", "seccompProfile"),
-        ("AppArmorProfile", "appArmorProfile"),
-    ] {
-        parts.push(format!("\"{shown}\":{}", get(context, key)));
-    }
-    format!("{{{}}}", parts.join(","))
-}
-
-/// Host-process containers need the host's network.
+/// Host-process containers need the host's network, and do not share a pod with others.
 pub fn windows_host_process(spec: &Value, path: &Path, errors: &mut Errors) {
-    let wants = |context: &Value| flag(get(context, "windowsOptions"), "hostProcess");
-    let pod_wants = wants(get(spec, "securityContext"));
-    let any = pod_wants || items(spec, "containers").iter().any(|c| wants(get(c, "securityContext")));
-    if any && !flag(spec, "hostNetwork") {
+    let wanted = |object: &Value| get(object, "securityContext.windowsOptions.hostProcess").as_bool();
+    let of_pod = wanted(spec);
+    let (mut all, mut host) = (0, 0);
+    for list in CONTAINER_LISTS {
+        let at = path.child(list);
+        for (i, container) in items(spec, list).iter().enumerate() {
+            all += 1;
+            let own = wanted(container);
+            if let (Some(pod), Some(own)) = (of_pod, own)
+                && pod != own
+            {
+                let detail = format!("pod hostProcess value must be identical if both are specified, was {pod}");
+                let item = at.index(i);
+                let field = item.child("securityContext.windowsOptions.hostProcess");
+                errors.push(FieldError::invalid(field, &own.into(), &detail));
+            }
+            host += usize::from(own.or(of_pod) == Some(true));
+        }
+    }
+    if host == 0 {
+        return;
+    }
+    if host != all {
+        let detail = "If pod contains any hostProcess containers then all containers must be HostProcess containers";
+        errors.push(FieldError::invalid(path, &"".into(), detail));
+    }
+    if !flag(spec, "hostNetwork") {
         let detail = "hostNetwork must be true if pod contains any hostProcess containers";
         errors.push(FieldError::invalid(path.child("hostNetwork"), &false.into(), detail));
     }
@@ -306,10 +354,12 @@ fn linux_only(spec: &Value, path: &Path, errors: &mut Errors) {
     if !get(spec, "securityContext.windowsOptions").is_null() {
         errors.push(FieldError::forbidden(path.child("securityContext.windowsOptions"), detail));
     }
-    for (i, container) in items(spec, "containers").iter().enumerate() {
-        if !get(container, "securityContext.windowsOptions").is_null() {
-            let containers = path.child("containers");
-            errors.push(FieldError::forbidden(containers.index(i).child("securityContext.windowsOptions"), detail));
+    for list in CONTAINER_LISTS {
+        let containers = path.child(list);
+        for (i, container) in items(spec, list).iter().enumerate() {
+            if !get(container, "securityContext.windowsOptions").is_null() {
+                errors.push(FieldError::forbidden(containers.index(i).child("securityContext.windowsOptions"), detail));
+            }
         }
     }
 }
@@ -318,36 +368,20 @@ fn windows_only(spec: &Value, path: &Path, errors: &mut Errors) {
     let detail = "cannot be set for a windows pod";
     let context = get(spec, "securityContext");
     let at = path.child("securityContext");
-    for key in ["appArmorProfile", "seLinuxOptions"] {
-        if !get(context, key).is_null() {
+    for key in NOT_FOR_WINDOWS_PODS {
+        // The host's namespaces are fields of the spec, and of the security context inside the server.
+        let (object, at) =
+            if key.starts_with("host") || key == "shareProcessNamespace" { (spec, path) } else { (context, &at) };
+        let set = match get(object, key) {
+            Value::Bool(false) if matches!(key, "hostPID" | "hostIPC") => false,
+            Value::Array(list) => !list.is_empty(),
+            other => !other.is_null(),
+        };
+        if set {
             errors.push(FieldError::forbidden(at.child(key), detail));
         }
     }
-    for key in ["hostPID", "hostIPC"] {
-        if flag(spec, key) {
-            errors.push(FieldError::forbidden(path.child(key), detail));
-        }
-    }
-    for key in [
-        "seccompProfile",
-        "fsGroup",
-        "fsGroupChangePolicy",
-        "sysctls",
-        "shareProcessNamespace",
-        "runAsUser",
-        "runAsGroup",
-        "supplementalGroups",
-        "supplementalGroupsPolicy",
-    ] {
-        if key == "shareProcessNamespace" {
-            if !get(spec, key).is_null() {
-                errors.push(FieldError::forbidden(path.child(key), detail));
-            }
-        } else if is_set(context, key) {
-            errors.push(FieldError::forbidden(at.child(key), detail));
-        }
-    }
-    for list in super::super::defaults::CONTAINER_LISTS {
+    for list in CONTAINER_LISTS {
         for (i, container) in items(spec, list).iter().enumerate() {
             let containers = path.child(list);
             let item = containers.index(i);

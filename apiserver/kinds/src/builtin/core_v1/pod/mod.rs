@@ -8,6 +8,7 @@ mod warnings;
 use serde_json::Value;
 
 use crate::hooks::Hooks;
+use crate::metadata::Pass;
 use crate::pod_template::{defaults, resources};
 use crate::row::SelectableField;
 use crate::value::{child, flag, set_default, text};
@@ -20,6 +21,7 @@ pub const HOOKS: Hooks = Hooks {
     validate_update: Some(validate::update),
     warnings: Some(warnings::warnings),
     table: Some(table::TABLE),
+    update_metadata: &[Pass::Update, Pass::Create],
     ..Hooks::NONE
 };
 
@@ -52,14 +54,16 @@ fn default(pod: &mut Value) {
     pod_ips(pod);
 }
 
-/// `status.podIP` is the first of `status.podIPs`; either may be given.
+/// `status.podIP` is the first of `status.podIPs`; either may be given, and the former wins.
 fn pod_ips(pod: &mut Value) {
     let Some(status) = crate::value::existing(pod, "status") else { return };
     let one = text(status, "podIP").to_owned();
     let first = crate::value::items(status, "podIPs").first().map(|entry| text(entry, "ip").to_owned());
     match first {
-        None if !one.is_empty() => crate::value::set(status, "podIPs", vec![serde_json::json!({"ip": one})]),
         Some(first) if one.is_empty() => crate::value::set(status, "podIP", first),
+        first if !one.is_empty() && first.as_deref() != Some(one.as_str()) => {
+            crate::value::set(status, "podIPs", vec![serde_json::json!({"ip": one})]);
+        }
         _ => {}
     }
 }

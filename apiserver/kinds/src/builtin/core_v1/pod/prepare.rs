@@ -4,11 +4,12 @@ use serde_json::{Value, json};
 
 use crate::hooks::Context;
 use crate::pod_template::{disabled, resources::qos_class};
-use crate::value::{carry_over, child, entries, existing, get, is_set, items, items_mut, set, text};
+use crate::value::{carry_over, child, entries, existing, get, int, is_set, items, items_mut, set, text};
 
 pub fn create(pod: &mut Value, context: &Context) {
     if let Some(spec) = existing(pod, "spec") {
         disabled::drop_from_spec(spec, None);
+        end_at_once(spec);
     }
     let mut status = json!({"phase": "Pending", "qosClass": qos_class(pod)});
     if is_set(pod, "spec.schedulingGates") {
@@ -24,6 +25,13 @@ pub fn create(pod: &mut Value, context: &Context) {
     set(pod, "status", status);
     merge_match_label_keys(pod);
     app_armor_from_annotations(pod);
+}
+
+/// A grace period of less than nothing is the shortest that there is.
+fn end_at_once(spec: &mut Value) {
+    if int(spec, "terminationGracePeriodSeconds").is_some_and(|seconds| seconds < 0) {
+        set(spec, "terminationGracePeriodSeconds", 1);
+    }
 }
 
 /// AppArmor profiles in annotations, as clients of old wrote them, become fields.
@@ -58,6 +66,12 @@ fn app_armor_from_annotations(pod: &mut Value) {
 
 pub fn update(new: &mut Value, old: &Value, context: &Context) {
     match context.subresource {
+        "" => {
+            if let Some(spec) = existing(new, "spec") {
+                disabled::drop_from_spec(spec, Some(get(old, "spec")));
+                end_at_once(spec);
+            }
+        }
         "status" => {
             if let Some(meta) = child(new, "metadata") {
                 carry_over(meta, get(old, "metadata"), "ownerReferences");
@@ -93,18 +107,22 @@ fn keep_all(new: &mut Value, old: &Value) {
 }
 
 /// Only resources and resize policies change; the rest is what it was.
+///
+/// Containers that come, go or move are left in place for validation to refuse.
 fn resize(new: &mut Value, old: &Value) {
+    for list in ["containers", "initContainers"] {
+        let names = |pod| items(get(pod, "spec"), list).iter().map(|c| text(c, "name"));
+        if !names(new).eq(names(old)) {
+            return;
+        }
+    }
     let wanted = new.get("spec").cloned().unwrap_or_default();
     keep_all(new, old);
     let Some(spec) = existing(new, "spec") else { return };
     for list in ["containers", "initContainers"] {
-        for (i, container) in items_mut(spec, list).iter_mut().enumerate() {
-            let same_name = |c: &&Value| text(c, "name") == text(container, "name");
-            let by_place = items(&wanted, list).get(i).filter(same_name);
-            if let Some(found) = by_place.or_else(|| items(&wanted, list).iter().find(same_name)) {
-                carry_over(container, found, "resources");
-                carry_over(container, found, "resizePolicy");
-            }
+        for (container, found) in items_mut(spec, list).iter_mut().zip(items(&wanted, list)) {
+            carry_over(container, found, "resources");
+            carry_over(container, found, "resizePolicy");
         }
     }
     if wanted.get("resources").is_some() {

@@ -7,6 +7,7 @@ pub mod validate;
 use serde_json::{Value, json};
 
 use crate::hooks::{Context, Hooks};
+use crate::metadata::Pass;
 use crate::row::SelectableField;
 use crate::value::{
     carry_over, child, existing, get, int, is_set, items, items_mut, remove, set, set_default, set_default_text, text,
@@ -23,6 +24,7 @@ pub const HOOKS: Hooks = Hooks {
     name: |name, prefix| {
         kuorum_schema::names::dns1123_label(if prefix { name.strip_suffix('-').unwrap_or(name) } else { name })
     },
+    update_metadata: &[Pass::Update, Pass::Create],
     ..Hooks::NONE
 };
 
