@@ -39,7 +39,7 @@ pub struct Args {
     /// Bytes of payload in one ConfigMap.
     #[arg(long, default_value_t = 1024)]
     pub size: usize,
-    /// Objects that must exist before `get`, `list`, `list-paged` and `mixed` begin; missing ones are created.
+    /// Objects that must exist before `get`, `list`, `list-paged`, `fairness` and `mixed` begin; missing ones are created.
     #[arg(long, default_value_t = 1000)]
     pub objects: u64,
     /// Page size of `list-paged`.
@@ -78,6 +78,8 @@ pub enum Scenario {
     WatchFanOut,
     /// Writers that read one object and PUT it with its resourceVersion; a conflict is retried.
     UpdateConflict,
+    /// One user floods the server with lists in all requests in flight, another one's GETs go on at --rate.
+    Fairness,
     /// 70% get, 15% create, 10% patch, 5% list of a page.
     Mixed,
 }

@@ -2,7 +2,7 @@
 
 use anyhow::{Context as _, Result, bail};
 use bytes::Bytes;
-use http::{Method, Request, Response, StatusCode};
+use http::{HeaderValue, Method, Request, Response, StatusCode};
 use http_body_util::{BodyExt as _, Full};
 use hyper::body::Incoming;
 use hyper::client::conn::http2::{self, SendRequest};
@@ -19,6 +19,8 @@ const WINDOW_BYTES: u32 = 8 << 20;
 #[derive(Clone)]
 pub struct Client {
     target: Target,
+    /// Whom to impersonate.
+    user: Option<HeaderValue>,
     sender: SendRequest<Full<Bytes>>,
 }
 
@@ -33,7 +35,13 @@ impl Client {
             .handshake(TokioIo::new(tls))
             .await?;
         tokio::spawn(connection);
-        Ok(Client { target: target.clone(), sender })
+        Ok(Client { target: target.clone(), user: None, sender })
+    }
+
+    /// The same connection with requests of another user, in whose name the kubeconfig's user may act.
+    pub fn as_user(mut self, name: &str) -> Result<Client> {
+        self.user = Some(HeaderValue::from_str(name)?);
+        Ok(self)
     }
 
     /// Sends one request; the body of the answer is still to be read.
@@ -48,6 +56,9 @@ impl Client {
         }
         if let Some(authorization) = &self.target.authorization {
             request = request.header("authorization", authorization);
+        }
+        if let Some(user) = &self.user {
+            request = request.header("impersonate-user", user);
         }
         self.sender.ready().await?;
         Ok(self.sender.send_request(request.body(Full::new(body))?).await?)

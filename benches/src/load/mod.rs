@@ -3,6 +3,7 @@
 
 pub mod args;
 pub mod client;
+pub mod fairness;
 pub mod fanout;
 pub mod kubeconfig;
 pub mod objects;

@@ -34,6 +34,8 @@ pub struct Report {
     pub settings: Value,
     /// The first failure, as an example.
     pub example: Option<String>,
+    /// What else there is to say, a line each.
+    pub notes: Vec<String>,
 }
 
 const PERCENTILES: [f64; 5] = [50.0, 90.0, 99.0, 99.9, 100.0];
@@ -57,7 +59,7 @@ impl Report {
             "per_second": self.rate(), "latency_us": latency, "latency_us_mean": self.latency_us.mean(),
             "server_cpu_us_each": self.cpu_us_each(),
             "server_peak_kib": self.usage.as_ref().map(|u| u.peak_kib.clone()),
-            "settings": self.settings, "example_failure": self.example,
+            "settings": self.settings, "example_failure": self.example, "notes": self.notes,
         })
     }
 
@@ -81,6 +83,9 @@ impl Report {
         if let (Some(usage), Some(each)) = (&self.usage, self.cpu_us_each()) {
             let peaks: Vec<String> = usage.peak_kib.iter().map(|k| format!("{:.1}", *k as f64 / 1024.0)).collect();
             out += &format!("servers: {each:.1} µs CPU each, peak memory {} MiB\n", peaks.join(" + "));
+        }
+        for note in &self.notes {
+            out += &format!("{note}\n");
         }
         if let Some(example) = &self.example {
             out += &format!("first failure: {example}\n");

@@ -17,7 +17,7 @@ use super::kubeconfig::Target;
 use super::objects::Objects;
 use super::pace::Pace;
 use super::report::{Report, histogram, record};
-use super::{fanout, usage};
+use super::{fairness, fanout, usage};
 
 /// Conflicts in a row after which a writer of `update-conflict` gives up and counts a failure.
 const CONFLICTS_MAX: u32 = 10_000;
@@ -90,8 +90,14 @@ pub async fn run(args: Args, target: Target) -> Result<Report> {
     run.progress.set_message(format!("{:?}", run.args.scenario));
     let before = usage::read(&run.args.pids)?;
     let started = Instant::now();
+    let mut notes = Vec::new();
     let tally = match run.args.scenario {
         Scenario::WatchFanOut => fanout::run(&run, &target, &clients).await?,
+        Scenario::Fairness => {
+            let outcome = fairness::run(&run, &target, &clients).await?;
+            notes = outcome.notes;
+            outcome.tally
+        }
         _ => drive(&run, &clients, concurrency).await?,
     };
     let elapsed = started.elapsed();
@@ -114,6 +120,7 @@ pub async fn run(args: Args, target: Target) -> Result<Report> {
             "size": args.size, "objects": args.objects, "limit": args.limit, "watchers": args.watchers,
         }),
         example: tally.example,
+        notes,
     })
 }
 
@@ -129,10 +136,15 @@ async fn prepare(run: &Arc<Run>, clients: &mut [Client]) -> Result<()> {
         clients[0].expect(Method::POST, &path, Bytes::from(account.to_string()), &[201, 409]).await?;
     }
     let needed = match run.args.scenario {
-        Scenario::Get | Scenario::List | Scenario::ListPaged | Scenario::Mixed => run.args.objects,
+        Scenario::Get | Scenario::List | Scenario::ListPaged | Scenario::Mixed | Scenario::Fairness => {
+            run.args.objects
+        }
         Scenario::UpdateConflict => 1,
         _ => 0,
     };
+    if run.args.scenario == Scenario::Fairness {
+        fairness::prepare(run, &mut clients[0]).await?;
+    }
     run.progress.set_message("preparing objects");
     let pace = Arc::new(Pace::new(needed.max(1), 0.0, 0.0));
     if needed > 0 {
@@ -157,7 +169,7 @@ async fn prepare(run: &Arc<Run>, clients: &mut [Client]) -> Result<()> {
 }
 
 /// The name of the n-th prepared object.
-fn seeded(n: u64) -> String {
+pub fn seeded(n: u64) -> String {
     format!("seed-{n:06}")
 }
 
@@ -204,7 +216,7 @@ async fn one(run: &Run, client: &mut Client, n: u64, conflicts: &mut u64) -> Res
             }
             _ => page(run, client).await,
         },
-        Scenario::WatchFanOut => bail!("watch-fan-out has workers of its own"),
+        Scenario::WatchFanOut | Scenario::Fairness => bail!("{:?} has workers of its own", run.args.scenario),
     }
 }
 

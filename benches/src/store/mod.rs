@@ -142,6 +142,7 @@ pub async fn run(args: Args) -> Result<Report> {
         usage: (!args.pids.is_empty()).then_some(used),
         settings: serde_json::json!({"concurrency": args.concurrency, "size": args.size, "keys": args.keys}),
         example: tally.example,
+        notes: Vec::new(),
     })
 }
 
