@@ -2,4 +2,7 @@
 
 pub mod authn;
 pub mod authz;
+pub mod cel;
+pub mod jwt;
 pub mod user;
+pub mod webhook;
