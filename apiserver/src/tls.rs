@@ -4,6 +4,9 @@
 //! to the CA is decided by the authenticator ([`ClientCa::user`]), so that a request with a foreign certificate and
 //! a good token is served, as kube-apiserver does.
 
+pub mod ciphers;
+pub mod sni;
+
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -48,26 +51,25 @@ pub struct Certificates {
 
 impl Certificates {
     /// Reads the files once. Without a CA file no client certificate is accepted.
-    pub fn load(cert: &Path, key: &Path, client_ca: Option<&Path>) -> Result<Self, TlsError> {
-        let provider = provider();
-        let serving = Serving {
-            cert: cert.to_owned(),
-            key: key.to_owned(),
-            current: ArcSwap::from_pointee(read_key(cert, key, &provider)?),
-        };
+    pub fn load(cert: &Path, key: &Path, client_ca: Option<&Path>, named: Vec<sni::Spec>) -> Result<Self, TlsError> {
+        let current = ArcSwap::from_pointee(Keys::read(cert, key, &named)?);
+        let serving = Serving { cert: cert.to_owned(), key: key.to_owned(), named, current };
         let ca = ClientCa { file: client_ca.map(Path::to_owned), current: ArcSwapOption::empty() };
         ca.reload()?;
         Ok(Certificates { serving: Arc::new(serving), client_ca: Arc::new(ca) })
     }
 
-    /// The rustls configuration: h2 before http/1.1, TLS 1.2 or `min_version` and newer.
-    pub fn server_config(&self, min_version: &str) -> Result<ServerConfig, TlsError> {
-        let versions: &[&rustls::SupportedProtocolVersion] = match min_version {
-            "VersionTLS13" => &[&rustls::version::TLS13],
-            _ => &[&rustls::version::TLS13, &rustls::version::TLS12],
-        };
-        let mut config = ServerConfig::builder_with_provider(provider())
-            .with_protocol_versions(versions)?
+    /// The rustls configuration: h2 before http/1.1, TLS 1.2 or `min_version` and newer, the cipher suites that are
+    /// named (none: all).
+    pub fn server_config(&self, min_version: &str, cipher_suites: &[String]) -> Result<ServerConfig, TlsError> {
+        let (suites, has_tls12) =
+            ciphers::select(cipher_suites).map_err(|why| TlsError::Protocol(rustls::Error::General(why)))?;
+        for name in ciphers::weak(cipher_suites) {
+            tracing::warn!(name, "a cipher suite that is not offered: it is weak");
+        }
+        let provider_of_suites = CryptoProvider { cipher_suites: suites, ..rustls::crypto::ring::default_provider() };
+        let mut config = ServerConfig::builder_with_provider(Arc::new(provider_of_suites))
+            .with_protocol_versions(ciphers::versions(min_version, has_tls12))?
             .with_client_cert_verifier(Arc::new(AskForCertificate { provider: provider() }))
             .with_cert_resolver(self.serving.clone());
         config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
@@ -88,8 +90,8 @@ impl Certificates {
             if now == seen {
                 continue;
             }
-            match read_key(&self.serving.cert, &self.serving.key, &provider()) {
-                Ok(key) => self.serving.current.store(Arc::new(key)),
+            match Keys::read(&self.serving.cert, &self.serving.key, &self.serving.named) {
+                Ok(keys) => self.serving.current.store(Arc::new(keys)),
                 Err(error) => tracing::error!(%error, "keeping the old serving certificate"),
             }
             if let Err(error) = self.client_ca.reload() {
@@ -103,8 +105,10 @@ impl Certificates {
     /// What tells that a file has changed: its time and length.
     fn stamps(&self) -> Vec<Option<(SystemTime, u64)>> {
         let files = [Some(&self.serving.cert), Some(&self.serving.key), self.client_ca.file.as_ref()];
+        let named = self.serving.named.iter().flat_map(|spec| [Some(&spec.cert), Some(&spec.key)]);
         files
             .into_iter()
+            .chain(named)
             .map(|f| f.and_then(|f| fs::metadata(f).ok()).and_then(|m| Some((m.modified().ok()?, m.len()))))
             .collect()
     }
@@ -139,12 +143,33 @@ fn read_key(cert: &Path, key: &Path, provider: &CryptoProvider) -> Result<Certif
 struct Serving {
     cert: PathBuf,
     key: PathBuf,
-    current: ArcSwap<CertifiedKey>,
+    named: Vec<sni::Spec>,
+    current: ArcSwap<Keys>,
+}
+
+/// The certificates of all names.
+#[derive(Debug)]
+struct Keys {
+    default: Arc<CertifiedKey>,
+    by_name: sni::ByName,
+}
+
+impl Keys {
+    fn read(cert: &Path, key: &Path, named: &[sni::Spec]) -> Result<Self, TlsError> {
+        let provider = provider();
+        let mut pairs = Vec::with_capacity(named.len());
+        for spec in named {
+            pairs.push((spec.clone(), Arc::new(read_key(&spec.cert, &spec.key, &provider)?)));
+        }
+        Ok(Keys { default: Arc::new(read_key(cert, key, &provider)?), by_name: sni::ByName::new(&pairs) })
+    }
 }
 
 impl ResolvesServerCert for Serving {
-    fn resolve(&self, _hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
-        Some(self.current.load_full())
+    fn resolve(&self, hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
+        let keys = self.current.load();
+        let named = hello.server_name().and_then(|name| keys.by_name.get(name));
+        Some(named.unwrap_or(&keys.default).clone())
     }
 }
 

@@ -130,6 +130,13 @@ impl Memory {
         Ok(data.history.iter().filter(wanted).cloned().collect())
     }
 
+    /// Every value that was ever stored under a prefix, as it was stored.
+    pub fn values(&self, prefix: &str) -> Vec<Bytes> {
+        let data = self.data.lock();
+        let events = data.history.iter().filter(|event| event.key.starts_with(prefix.as_bytes()));
+        events.map(|event| event.value.clone()).collect()
+    }
+
     /// All keys, for comparing.
     pub fn keys(&self, prefix: &str) -> Vec<String> {
         let data = self.data.lock();

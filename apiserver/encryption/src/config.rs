@@ -437,7 +437,7 @@ fn kms_provider(
     }
     let timeout = match &file.timeout {
         None => Some(KMS_TIMEOUT),
-        Some(text) => duration(text).filter(|timeout| !timeout.is_zero()),
+        Some(text) => kuorum_schema::time::duration(text).ok().filter(|timeout| !timeout.is_zero()),
     };
     if timeout.is_none() {
         complaints.invalid(&format!("{at}.timeout"), &file.timeout, "timeout should be a positive value");
@@ -463,28 +463,6 @@ fn kms_provider(
     (complaints.0.len() == before).then(|| {
         ProviderConfig::Kms(KmsConfig { name: file.name, socket, timeout: timeout.unwrap_or(KMS_TIMEOUT) })
     })
-}
-
-/// The durations that the file uses: `3s`, `500ms`, `1m30s`.
-fn duration(text: &str) -> Option<Duration> {
-    let mut rest = text;
-    let mut total = Duration::ZERO;
-    while !rest.is_empty() {
-        let digits = rest.find(|c: char| !c.is_ascii_digit() && c != '.')?;
-        let number: f64 = rest.get(..digits)?.parse().ok()?;
-        rest = rest.get(digits..)?;
-        let unit = rest.find(|c: char| c.is_ascii_digit() || c == '.').unwrap_or(rest.len());
-        let seconds = match rest.get(..unit)? {
-            "ms" => 1e-3,
-            "s" => 1.0,
-            "m" => 60.0,
-            "h" => 3600.0,
-            _ => return None,
-        };
-        total += Duration::try_from_secs_f64(number * seconds).ok()?;
-        rest = rest.get(unit..)?;
-    }
-    Some(total)
 }
 
 #[cfg(test)]
