@@ -146,7 +146,7 @@ pub struct WriteOptions {
 }
 
 /// The longest `fieldManager`, in bytes.
-const FIELD_MANAGER_BYTES_MAX: usize = 128;
+pub const FIELD_MANAGER_BYTES_MAX: usize = 128;
 
 impl WriteOptions {
     /// Reads and validates them. `kind` names them in a refusal: `CreateOptions`, `UpdateOptions`, `PatchOptions`.
@@ -212,7 +212,7 @@ fn field_manager_errors(manager: &str) -> Errors {
 }
 
 /// `unicode.IsPrint`, as near as the standard library tells: no controls, of the spaces only U+0020.
-fn is_print(c: char) -> bool {
+pub fn is_print(c: char) -> bool {
     c == ' ' || !(c.is_control() || c.is_whitespace())
 }
 

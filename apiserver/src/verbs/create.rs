@@ -8,8 +8,9 @@ use kuorum_kinds::row::Scope;
 use kuorum_kinds::value as json;
 use serde_json::Value;
 
+use super::ownership::{self, Owners};
 use super::store::{Objects, now};
-use super::{Response, decode, reply};
+use super::{Response, decode, grants, reply};
 use crate::admission::{Attributes, Operation};
 use crate::app::Call;
 use crate::body::Payload;
@@ -27,8 +28,10 @@ pub async fn create(call: &Call<'_>, payload: Payload) -> Result<Response, ApiEr
     let body = payload.read().await?;
     decode::format(call.headers)?;
     let options = WriteOptions::parse(call.query, "CreateOptions", false)?;
-    let object = decode::object(call, &body, options.field_validation)?;
+    let mut object = decode::object(call, &body, options.field_validation)?;
     if !call.kind.row.is_stored() {
+        let manager = ownership::manager(call.headers, &options);
+        Owners::of(call, "").update(None, &mut object, &manager);
         return super::subresource::review(call, object).await;
     }
     let (_, bytes) = insert(call, object, &options).await?;
@@ -40,9 +43,11 @@ pub async fn insert(call: &Call<'_>, mut object: Value, options: &WriteOptions) 
     let objects = Objects::of(call)?;
     match_namespace(call, &mut object)?;
     call.kind.default(&mut object);
+    track(call, &mut object, &ownership::manager(call.headers, options));
     let given = json::text(&object, "metadata.name").to_owned();
     let mut attributes = Attributes::new(call, Operation::Create, options.dry_run).named(&given);
     call.app.admission.admit(&mut attributes, Some(&mut object), None).await?;
+    grants::check(call, &object, None).await?;
     let generated =
         json::text(&object, "metadata.name").is_empty() && !json::text(&object, "metadata.generateName").is_empty();
     let prefix = json::text(&object, "metadata.generateName").to_owned();
@@ -54,8 +59,10 @@ pub async fn insert(call: &Call<'_>, mut object: Value, options: &WriteOptions) 
         }
         prepare(call, &mut candidate);
         validate(call, &candidate, "")?;
+        let name = json::text(&candidate, "metadata.name").to_owned();
+        let attributes = attributes.named(&name);
         call.app.admission.validate(&attributes, Some(&candidate), None).await?;
-        match write(&objects, candidate, options.dry_run).await? {
+        match write(&objects, candidate, &attributes).await? {
             Written::Done(object, bytes) => return Ok((*object, bytes)),
             Written::Exists(name) if attempt == attempts => return Err(exists(call, &name, generated)),
             Written::Exists(_) => {}
@@ -83,11 +90,21 @@ pub fn match_namespace(call: &Call<'_>, object: &mut Value) -> Result<(), ApiErr
     Ok(())
 }
 
+/// Records who makes a new object, without what the system alone sets.
+pub fn track(call: &Call<'_>, object: &mut Value, manager: &str) {
+    if let Some(meta) = json::existing(object, "metadata") {
+        for key in ["deletionTimestamp", "deletionGracePeriodSeconds", "selfLink"] {
+            json::remove(meta, key);
+        }
+    }
+    Owners::of(call, "").update(None, object, manager);
+}
+
 /// System metadata, and the kind's own preparation.
 pub fn prepare(call: &Call<'_>, object: &mut Value) {
     let time = now();
     if let Some(meta) = json::child(object, "metadata") {
-        for key in ["deletionTimestamp", "deletionGracePeriodSeconds", "selfLink", "managedFields"] {
+        for key in ["deletionTimestamp", "deletionGracePeriodSeconds", "selfLink"] {
             json::remove(meta, key);
         }
         json::set(meta, "uid", new_uid());
@@ -118,7 +135,7 @@ pub fn new_uid() -> String {
 }
 
 /// The prefix, cut so that 63 characters suffice, and five characters that make no words.
-fn generate_name(prefix: &str) -> String {
+pub fn generate_name(prefix: &str) -> String {
     const SUFFIX: usize = 5;
     const NAME_MAX: usize = 63;
     const ALPHABET: &[u8] = b"bcdfghjklmnpqrstvwxz2456789";
@@ -154,9 +171,14 @@ pub enum Written {
     Exists(String),
 }
 
-/// Writes a prepared object if it is absent and its namespace is still as admitted, with what is allocated for it.
-pub async fn write(objects: &Objects<'_>, mut object: Value, dry_run: bool) -> Result<Written, ApiError> {
-    let call = objects.call;
+/// Writes a prepared object if it is absent and its namespace is still as admitted, with what is allocated for it and
+/// what it is charged.
+pub async fn write(
+    objects: &Objects<'_>,
+    mut object: Value,
+    attributes: &Attributes<'_>,
+) -> Result<Written, ApiError> {
+    let (call, dry_run) = (objects.call, attributes.dry_run);
     // Only a version that is a number is one; the real server ignores others here too.
     if json::text(&object, "metadata.resourceVersion").parse::<u64>().is_ok_and(|v| v != 0) {
         return Err(ApiError::plain_500("resourceVersion should not be set on objects to be created"));
@@ -171,6 +193,7 @@ pub async fn write(objects: &Objects<'_>, mut object: Value, dry_run: bool) -> R
             txn = txn.expect(namespace, Expect::ModRevision(revision));
         }
         let (written, txn) = services::allocate(call, &object, None, txn)?;
+        let charges = call.app.admission.charge(attributes, &object, None).await?;
         let written = written.unwrap_or_else(|| object.clone());
         let encoded = objects.encode(&written);
         if dry_run {
@@ -182,14 +205,15 @@ pub async fn write(objects: &Objects<'_>, mut object: Value, dry_run: bool) -> R
             let bytes = objects.answer(&written, &encoded, 0);
             return Ok(Written::Done(Box::new(written), bytes));
         }
-        let txn = objects.put(txn, key.clone(), &encoded);
+        let txn = charges.onto(objects.put(txn, key.clone(), &encoded));
         match objects.commit(txn).await? {
             CommitOutcome::Committed(revision) => {
+                charges.settle(call, revision);
                 let bytes = objects.answer(&written, &encoded, revision);
                 return Ok(Written::Done(Box::new(written), bytes));
             }
             CommitOutcome::Conflict { index: 0, .. } => return Ok(Written::Exists(name)),
-            // The namespace changed, or an address was taken: look again at what is true now.
+            // The namespace or a quota changed, or an address was taken: look again at what is true now.
             CommitOutcome::Conflict { .. } => {
                 objects.fence().await?;
             }

@@ -1,4 +1,5 @@
-//! PATCH: JSON Patch, JSON merge patch, strategic merge patch, each applied to the newest version of the object.
+//! PATCH: JSON Patch, JSON merge patch, strategic merge patch and server-side apply, each to the newest version of the
+//! object.
 
 use http::HeaderMap;
 use kuorum_kinds::field::FieldError;
@@ -9,10 +10,12 @@ use kuorum_schema::patch::strategic::check_types;
 use kuorum_schema::patch::{JsonPatch, MergePatch, PatchError, StrategicPatch};
 use serde_json::Value;
 
-use super::update::{Change, check_name, guaranteed_update};
-use super::{Response, create, decode};
+use super::apply::Configuration;
+use super::update::{Change, CreateIf, Owner, check_name, guaranteed_update};
+use super::{Response, create, decode, ownership};
 use crate::app::Call;
 use crate::body::Payload;
+use crate::layers::audit;
 use crate::request::options::{FieldValidation, WriteOptions};
 use crate::status::ApiError;
 
@@ -21,6 +24,7 @@ pub enum Patch {
     Json(JsonPatch),
     Merge(MergePatch),
     Strategic(StrategicPatch),
+    Apply(Configuration),
 }
 
 /// The types of patches by their content type.
@@ -48,11 +52,26 @@ pub fn patch_type(headers: &HeaderMap) -> Result<PatchType, ApiError> {
 pub async fn patch(call: &Call<'_>, payload: Payload) -> Result<Response, ApiError> {
     let (patch, options) = read(call, payload).await?;
     let schema = call.kind.schema.clone();
-    let change = Change { options: &options, subresource: call.info.subresource, may_create: false, uid: "" };
+    let manager = ownership::manager(call.headers, &options);
+    let applies = matches!(patch, Patch::Apply(_));
+    let change = Change {
+        options: &options,
+        subresource: call.info.subresource,
+        create: if applies { CreateIf::Absent } else { CreateIf::Never },
+        uid: "",
+        owner: if applies { Owner::AsProduced } else { Owner::Manager(&manager) },
+        already_admitted: false,
+    };
     let changed = guaranteed_update(call, &change, &mut |current| {
-        let Some(current) = current else { return Err(ApiError::no_such_path()) };
-        let mut object = apply(call, &patch, &current.value, &schema, &options)?;
-        check_kind(call, &object)?;
+        let mut object = match (&patch, current) {
+            (Patch::Apply(config), current) => config.produce(call, change.subresource, current, &options)?,
+            (_, None) => return Err(ApiError::no_such_path()),
+            (patch, Some(current)) => {
+                let object = apply(call, patch, &current.value, &schema, &options)?;
+                check_kind(call, &object)?;
+                object
+            }
+        };
         check_name(call, &object)?;
         create::match_namespace(call, &mut object)?;
         Ok(object)
@@ -65,19 +84,13 @@ pub async fn patch(call: &Call<'_>, payload: Payload) -> Result<Response, ApiErr
 pub async fn read(call: &Call<'_>, payload: Payload) -> Result<(Patch, WriteOptions), ApiError> {
     let kind = patch_type(call.headers)?;
     let body = payload.read().await?;
+    audit::request_body(&body);
     let options = WriteOptions::parse(call.query, "PatchOptions", kind == PatchType::Apply)?;
     let patch = match kind {
         PatchType::Json => Patch::Json(JsonPatch::decode(&body).map_err(patch_error)?),
         PatchType::Merge => Patch::Merge(MergePatch::decode(&body).map_err(patch_error)?),
         PatchType::Strategic => Patch::Strategic(StrategicPatch::decode(&body).map_err(patch_error)?),
-        // Not a wrong content type but a missing feature: 501 says so, and nothing retries it.
-        PatchType::Apply => {
-            return Err(ApiError::new(
-                http::StatusCode::NOT_IMPLEMENTED,
-                "NotImplemented",
-                "server-side apply is not implemented by this server yet; use kubectl apply without --server-side",
-            ));
-        }
+        PatchType::Apply => Patch::Apply(Configuration::decode(&body)?),
     };
     Ok((patch, options))
 }
@@ -94,6 +107,7 @@ pub fn apply(
         Patch::Json(p) => (p.apply(object.clone()).map_err(patch_error)?, p.strict_errors.clone()),
         Patch::Merge(p) => (p.apply(object.clone()).map_err(patch_error)?, p.strict_errors.clone()),
         Patch::Strategic(p) => (p.apply(object.clone(), schema).map_err(patch_error)?, p.strict_errors.clone()),
+        Patch::Apply(_) => return Err(ApiError::internal("a configuration is not merged like a patch")),
     };
     // How messages show the patch: the patched object, or for a strategic one the patch itself, as Go prints it.
     let shown = || match patch {

@@ -9,16 +9,22 @@ use kuorum_kinds::kind::Kind;
 use kuorum_kinds::row::KindRow;
 use kuorum_kinds::value as json;
 use kuorum_schema::codec;
+use kuorum_schema::fields::{Scaled, managed_of, put_managed, take_managed};
 use kuorum_schema::selector::Selector;
 use serde_json::{Value, json};
 
+use super::ownership::Owners;
+use super::patch::Patch;
 use super::update::{Change, Changed, check_name, guaranteed_update};
-use super::{Response, create, decode, patch, reply};
+use super::{Response, create, decode, ownership, patch, reply};
 use crate::app::Call;
 use crate::body::Payload;
 use crate::request::options::WriteOptions;
 use crate::status::ApiError;
 use crate::verbs::store::Objects;
+
+/// The subresource, as owners have it.
+const SUBRESOURCE: &str = "scale";
 
 /// Reads, replaces or patches the Scale of an object.
 pub async fn handle(call: &Call<'_>, verb: &str, payload: Payload) -> Result<Response, ApiError> {
@@ -30,10 +36,9 @@ pub async fn handle(call: &Call<'_>, verb: &str, payload: Payload) -> Result<Res
         let current = objects.decode(found.ok_or_else(|| objects.not_found(call.info.name))?)?;
         return answer(call, &kind, StatusCode::OK, &current.value);
     }
-    let changed = if verb == "patch" {
+    let (body, options) = if verb == "patch" {
         let (patch, options) = patch::read(call, payload).await?;
-        let apply = |scale: &Value| patch::apply(call, &patch, scale, &kind.schema, &options);
-        change(call, &options, &apply).await?
+        (Body::Patch(patch), options)
     } else {
         let body = payload.read().await?;
         let format = decode::format(call.headers)?;
@@ -44,23 +49,57 @@ pub async fn handle(call: &Call<'_>, verb: &str, payload: Payload) -> Result<Res
             decode::typed(&served.registry, &body, format, expected, options.field_validation, call.warnings)?
         };
         check_name(call, &scale)?;
-        change(call, &options, &|_| Ok(scale.clone())).await?
+        (Body::Scale(scale), options)
     };
+    let changed = change(call, &kind, &body, &options).await?;
     let object: Value = serde_json::from_slice(&changed.json).unwrap_or_default();
     answer(call, &kind, StatusCode::OK, &object)
 }
 
-/// Changes the replicas of the object to those of the Scale that `produce` makes from its current one.
-async fn change(
-    call: &Call<'_>,
-    options: &WriteOptions,
-    produce: &(dyn Fn(&Value) -> Result<Value, ApiError> + Send + Sync),
-) -> Result<Changed, ApiError> {
+/// What is to be written.
+enum Body {
+    Scale(Value),
+    Patch(Patch),
+}
+
+impl Body {
+    /// The new Scale, with its owners, from the current one.
+    fn produce(
+        &self,
+        call: &Call<'_>,
+        kind: &Arc<Kind>,
+        current: &Value,
+        options: &WriteOptions,
+    ) -> Result<Value, ApiError> {
+        let call = &Call { kind, ..*call };
+        let owners = Owners::of(call, SUBRESOURCE);
+        let mut scale = match self {
+            Body::Patch(Patch::Apply(config)) => return config.apply(call, &owners, Some(current), options),
+            Body::Patch(patch) => patch::apply(call, patch, current, &kind.schema, options)?,
+            Body::Scale(scale) => scale.clone(),
+        };
+        owners.update(Some(current), &mut scale, &ownership::manager(call.headers, options));
+        Ok(scale)
+    }
+}
+
+/// Changes the replicas of the object to those of the Scale that `body` makes from its current one.
+async fn change(call: &Call<'_>, kind: &Arc<Kind>, body: &Body, options: &WriteOptions) -> Result<Changed, ApiError> {
     // The object is written by its own rules: its hooks see no subresource.
-    let change = Change { options, subresource: "", may_create: false, uid: "" };
+    let change = Change::untracked(options);
     guaranteed_update(call, &change, &mut |current| {
         let Some(current) = current else { return Err(ApiError::no_such_path()) };
-        let mut scale = produce(&view(&current.value))?;
+        let replicas_at = |api_version: &str| {
+            ownership::is_version_of(call, api_version).then(|| vec!["spec".to_owned(), "replicas".to_owned()])
+        };
+        let scaled = Scaled {
+            managed: managed_of(&current.value),
+            api_version: &call.kind.api_version,
+            replicas: &replicas_at,
+        };
+        let mut before = view(&current.value);
+        put_managed(&mut before, scaled.to_scale());
+        let mut scale = body.produce(call, kind, &before, options)?;
         check_name(call, &scale)?;
         create::match_namespace(call, &mut scale)?;
         let replicas = json::int(&scale, "spec.replicas").unwrap_or(0);
@@ -68,10 +107,14 @@ async fn change(
             let error = FieldError::invalid("spec.replicas", &replicas.into(), "must be greater than or equal to 0");
             return Err(ApiError::invalid("autoscaling", "Scale", call.info.name, &[error]));
         }
+        check_uid(call, &scale, &current.value)?;
+        let owners = scaled.from_scale(managed_of(&scale));
         let mut object = current.value.clone();
         if let Some(spec) = json::child(&mut object, "spec") {
             json::set(spec, "replicas", replicas);
         }
+        take_managed(&mut object);
+        put_managed(&mut object, owners);
         // The client's version, where it gave one, is the condition; else any version will do.
         if let Some(meta) = json::child(&mut object, "metadata") {
             match json::text(&scale, "metadata.resourceVersion") {
@@ -82,6 +125,17 @@ async fn change(
         Ok(object)
     })
     .await
+}
+
+/// A Scale that names an object means that object.
+fn check_uid(call: &Call<'_>, scale: &Value, object: &Value) -> Result<(), ApiError> {
+    let (wanted, uid) = (json::text(scale, "metadata.uid"), json::text(object, "metadata.uid"));
+    if wanted.is_empty() || wanted == uid {
+        return Ok(());
+    }
+    let why = format!("Precondition failed: UID in precondition: {wanted}, UID in object meta: {uid}");
+    let row = &call.kind.row;
+    Err(ApiError::conflict(row.group, row.plural, call.info.name, why))
 }
 
 /// The Scale of an object.

@@ -9,10 +9,12 @@ use http::StatusCode;
 use kuorum_cache::{CommitOutcome, Expect, Txn};
 use kuorum_kinds::field::FieldError;
 use kuorum_kinds::value as json;
+use kuorum_schema::fields::{put_managed, take_managed};
 use serde_json::Value;
 
+use super::ownership::{self, Owners};
 use super::store::{Current, Objects, now, set_resource_version};
-use super::{Response, create, decode, reply};
+use super::{Response, create, decode, grants, reply};
 use crate::admission::{Attributes, Operation};
 use crate::app::Call;
 use crate::body::Payload;
@@ -35,7 +37,15 @@ pub async fn replace(call: &Call<'_>, mut object: Value, options: &WriteOptions)
     check_name(call, &object)?;
     create::match_namespace(call, &mut object)?;
     let uid = json::text(&object, "metadata.uid").to_owned();
-    let change = Change { options, subresource: call.info.subresource, may_create: true, uid: &uid };
+    let manager = ownership::manager(call.headers, options);
+    let change = Change {
+        options,
+        subresource: call.info.subresource,
+        create: CreateIf::KindAllows,
+        uid: &uid,
+        owner: Owner::Manager(&manager),
+        already_admitted: false,
+    };
     let changed = guaranteed_update(call, &change, &mut |_| Ok(object.clone())).await?;
     changed.reply(call)
 }
@@ -61,10 +71,39 @@ pub struct Change<'a> {
     pub options: &'a WriteOptions,
     /// `""` for the object itself.
     pub subresource: &'a str,
-    /// Whether an absent object may be created, if its kind allows that.
-    pub may_create: bool,
+    /// Whether an absent object is created.
+    pub create: CreateIf,
     /// The uid that the object must have (PUT); empty: any.
     pub uid: &'a str,
+    /// Who becomes the owner of what changes.
+    pub owner: Owner<'a>,
+    /// The change is part of an action that has been admitted itself (a binding, an eviction).
+    pub already_admitted: bool,
+}
+
+impl<'a> Change<'a> {
+    /// A change by the server itself, for which nobody becomes an owner.
+    pub fn untracked(options: &'a WriteOptions) -> Self {
+        Change { options, subresource: "", create: CreateIf::Never, uid: "", owner: Owner::AsProduced, already_admitted: false }
+    }
+}
+
+/// Whether a change of an absent object creates it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CreateIf {
+    Never,
+    /// Some kinds are created by PUT.
+    KindAllows,
+    /// An apply creates.
+    Absent,
+}
+
+/// Who becomes the owner of what a change changes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Owner<'a> {
+    Manager(&'a str),
+    /// The produced object says who owns what.
+    AsProduced,
 }
 
 /// An object after a change.
@@ -156,28 +195,46 @@ impl Attempt<'_> {
         let revision = current.object.revision();
         self.check_version(&mut object, revision)?;
         call.kind.default(&mut object);
+        if let Owner::Manager(manager) = change.owner {
+            Owners::of(call, change.subresource).update(Some(&current.value), &mut object, manager);
+        }
         let mut attributes = Attributes::new(call, Operation::Update, change.options.dry_run);
-        call.app.admission.admit(&mut attributes, Some(&mut object), Some(&current.value)).await?;
-        drop_managed_fields(&mut object);
+        if !change.already_admitted {
+            call.app.admission.admit(&mut attributes, Some(&mut object), Some(&current.value)).await?;
+        }
+        grants::check(call, &object, Some(&current.value)).await?;
         let time = now();
         let context = create::context(call, change.subresource, &time);
+        // What a request may not change is carried over from the old object, but not its owners.
+        let owners = take_managed(&mut object);
         call.kind.prepare_update(&mut object, &current.value, &context);
+        take_managed(&mut object);
+        put_managed(&mut object, owners);
         let errors = call.kind.validate_update(&object, &current.value, &context);
         if !errors.is_empty() {
             return Err(ApiError::invalid(call.kind.row.group, call.kind.row.kind, call.info.name, &errors));
         }
         call.kind.warnings(&object, Some(&current.value)).into_iter().for_each(|w| call.warnings.add(w));
-        call.app.admission.validate(&attributes, Some(&object), Some(&current.value)).await?;
+        if !change.already_admitted {
+            call.app.admission.validate(&attributes, Some(&object), Some(&current.value)).await?;
+        }
         let key = objects.key(call.info.name);
         let txn = Txn::new().expect(key.clone(), Expect::ModRevision(revision));
         if is_finished(&object, &current.value) {
             return self.remove(current, object, txn, key).await;
         }
         let (allocated, txn) = services::allocate(call, &object, Some(&current.value), txn)?;
-        let object = allocated.unwrap_or(object);
-        let encoded = objects.encode(&object);
+        let charges = call.app.admission.charge(&attributes, &object, Some(&current.value)).await?;
+        let mut object = allocated.unwrap_or(object);
+        let times = ownership::keep_times(&mut object, &current.value);
+        let mut encoded = objects.encode(&object);
+        if times.is_some() && encoded.packed() != current.object.stored() {
+            take_managed(&mut object);
+            put_managed(&mut object, times);
+            encoded = objects.encode(&object);
+        }
         // A change that changes nothing is not written, so that its version stays.
-        if encoded.packed() == current.object.stored() || change.options.dry_run {
+        if change.options.dry_run || objects.is_unchanged(&encoded, &current.object) {
             if !fenced {
                 objects.fence().await?;
                 let fresh = objects.resource.get(objects.namespace(), call.info.name);
@@ -188,9 +245,10 @@ impl Attempt<'_> {
             let json = objects.answer(&object, &encoded, revision);
             return Ok(Step::Done(Changed { object, json, created: false }));
         }
-        let txn = objects.put(txn, key, &encoded);
+        let txn = charges.onto(objects.put(txn, key, &encoded));
         Ok(match objects.commit(txn).await? {
             CommitOutcome::Committed(revision) => {
+                charges.settle(call, revision);
                 let json = objects.answer(&object, &encoded, revision);
                 Step::Done(Changed { object, json, created: false })
             }
@@ -217,12 +275,17 @@ impl Attempt<'_> {
         })
     }
 
-    /// PUT of an absent object creates it, for the kinds that say so.
+    /// PUT of an absent object creates it, for the kinds that say so; an apply does for all.
     async fn create(&self, name: &str, produce: &mut Produce<'_>) -> Result<Step, ApiError> {
         let Attempt { objects, change, fenced } = self;
         let call = objects.call;
         let row = &call.kind.row;
-        if !(change.may_create && row.create_on_update && change.subresource.is_empty()) {
+        let creates = match change.create {
+            CreateIf::Never => false,
+            CreateIf::KindAllows => row.create_on_update,
+            CreateIf::Absent => true,
+        };
+        if !(creates && change.subresource.is_empty()) {
             return Err(objects.not_found(name));
         }
         if !fenced {
@@ -232,12 +295,16 @@ impl Attempt<'_> {
         let mut object = produce(None)?;
         set_resource_version(&mut object, 0);
         call.kind.default(&mut object);
+        if let Owner::Manager(manager) = change.owner {
+            create::track(call, &mut object, manager);
+        }
         let mut attributes = Attributes::new(call, Operation::Create, change.options.dry_run);
         call.app.admission.admit(&mut attributes, Some(&mut object), None).await?;
+        grants::check(call, &object, None).await?;
         create::prepare(call, &mut object);
         create::validate(call, &object, "")?;
         call.app.admission.validate(&attributes, Some(&object), None).await?;
-        match create::write(objects, object, change.options.dry_run).await? {
+        match create::write(objects, object, &attributes).await? {
             create::Written::Done(object, json) => Ok(Step::Done(Changed { object: *object, json, created: true })),
             create::Written::Exists(_) => Ok(Step::LookAgain),
         }
@@ -291,11 +358,4 @@ fn is_finished(object: &Value, old: &Value) -> bool {
     // A pod that still has time goes when its kubelet says so.
     let graceful = json::int(old, "metadata.deletionGracePeriodSeconds").unwrap_or(0) > 0;
     json::is_set(old, "metadata.deletionTimestamp") && !graceful
-}
-
-/// managedFields are written by the server alone; until it tracks owners there are none.
-fn drop_managed_fields(object: &mut Value) {
-    if let Some(meta) = json::existing(object, "metadata") {
-        json::remove(meta, "managedFields");
-    }
 }

@@ -85,8 +85,7 @@ impl Apply<'_> {
         if managed_of(config).is_array() {
             return Err(ApplyError::BadRequest("metadata.managedFields must be nil".to_owned()));
         }
-        let mut base = live.cloned().unwrap_or_else(|| self.tracker.nothing());
-        take_managed(&mut base);
+        let base = self.base(live)?;
         if managed.entries.is_empty() {
             managed = self.tracker.before_first_apply(&base);
         }
@@ -99,6 +98,17 @@ impl Apply<'_> {
             update_last_applied(&mut merged, config);
         }
         Ok(merged)
+    }
+
+    /// The live object without its owners, or the empty one. Stored objects spell out what Go prints for unset fields;
+    /// decoded ones do not, and only those can be compared as a whole.
+    fn base(&self, live: Option<&Value>) -> Result<Value, ApplyError> {
+        let Some(live) = live else { return Ok(self.tracker.nothing()) };
+        let decoded = codec::decode_value(live, self.tracker.schema)
+            .map_err(|why| ApplyError::Internal(format!("failed to convert live object to proper version: {why}")))?;
+        let mut base = decoded.value;
+        take_managed(&mut base);
+        Ok(base)
     }
 
     fn check(&self, config: &Value) -> Result<(), ApplyError> {
@@ -267,7 +277,8 @@ fn update_last_applied(object: &mut Value, config: &Value) {
         return;
     }
     let mut config = config.clone();
-    if let Some(own) = config.get_mut("metadata").and_then(|m| m.get_mut("annotations")).and_then(Value::as_object_mut) {
+    if let Some(own) = config.get_mut("metadata").and_then(|m| m.get_mut("annotations")).and_then(Value::as_object_mut)
+    {
         own.remove(LAST_APPLIED);
     }
     let mut text = Vec::new();

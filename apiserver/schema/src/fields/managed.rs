@@ -276,9 +276,7 @@ impl Conflicts {
         owners.sort_by_cached_key(|(entry, _)| entry.identity());
         let conflicts = owners.iter().flat_map(|(entry, set)| {
             let manager = entry.shown();
-            set.members()
-                .into_iter()
-                .map(move |path| Conflict { manager: manager.clone(), field: path_text(&path) })
+            set.members().into_iter().map(move |path| Conflict { manager: manager.clone(), field: path_text(&path) })
         });
         Conflicts(conflicts.collect())
     }

@@ -62,8 +62,9 @@ impl<'s> Typed<'s> {
                 ListType::Set => Relation::Set,
                 ListType::Map => Relation::Keyed(list),
             },
-            Node::Any(AnyKind::Json | AnyKind::RawExtension | AnyKind::FieldsV1) | Node::Union(_) => Relation::Deduced,
-            Node::Scalar(_) | Node::IntOrString => Relation::Leaf,
+            Node::Any(AnyKind::Json | AnyKind::FieldsV1) | Node::Union(_) => Relation::Deduced,
+            // What an object of another kind is, is no business of this one.
+            Node::Any(AnyKind::RawExtension) | Node::Scalar(_) | Node::IntOrString => Relation::Leaf,
         }
     }
 }
@@ -125,7 +126,9 @@ pub(super) type NoElement = String;
 /// The serialised path element of an item of a list.
 pub(super) fn item_key(relation: Relation<'_>, item: &Value) -> Result<String, NoElement> {
     match (relation, item) {
-        (Relation::Set, Value::Object(_)) => Err("associative list without keys has an element that's a map type".into()),
+        (Relation::Set, Value::Object(_)) => {
+            Err("associative list without keys has an element that's a map type".into())
+        }
         (Relation::Set, Value::Array(_)) => Err("not supported: associative list with lists as elements".into()),
         (Relation::Set, Value::Null) => {
             Err("associative list without keys has an element that's an explicit null".into())
@@ -162,7 +165,9 @@ fn key_value<'v>(list: &'v List, members: &'v Map<String, Value>, name: &str) ->
     {
         return Ok(zero(field));
     }
-    Err(format!("associative list with keys has an element that omits key field {name:?} (and doesn't have default value)"))
+    Err(format!(
+        "associative list with keys has an element that omits key field {name:?} (and doesn't have default value)"
+    ))
 }
 
 /// Where in an object the rules are: the identity of an object and what the server keeps in its metadata have no

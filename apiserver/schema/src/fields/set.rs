@@ -170,9 +170,11 @@ pub(super) fn below(tree: &Tree) -> impl Iterator<Item = (&String, &Value)> {
 
 /// Makes a node a member, or not; a node that is not and has nothing below it must not stay.
 pub(super) fn set_member(tree: &mut Tree, member: bool) {
-    if !member {
+    let marked = tree.contains_key(SELF);
+    let needed = member && tree.len() > usize::from(marked);
+    if marked && !needed {
         tree.remove(SELF);
-    } else if !tree.is_empty() {
+    } else if needed && !marked {
         tree.insert(SELF.to_owned(), Value::Object(Map::new()));
     }
 }

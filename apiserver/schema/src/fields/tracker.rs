@@ -96,13 +96,7 @@ impl Tracker<'_> {
     ///
     /// # Errors
     /// See [`ApplyError`].
-    pub fn apply(
-        &self,
-        live: Option<&Value>,
-        config: &Value,
-        manager: &str,
-        force: bool,
-    ) -> Result<Value, ApplyError> {
+    pub fn apply(&self, live: Option<&Value>, config: &Value, manager: &str, force: bool) -> Result<Value, ApplyError> {
         apply::Apply { tracker: self, manager, force }.run(live, config)
     }
 

@@ -86,7 +86,7 @@ impl Check {
             }
             Node::Scalar(kind) => self.scalar(*kind, value),
             Node::IntOrString => self.any_scalar(value),
-            Node::Any(AnyKind::RawExtension | AnyKind::FieldsV1) if !value.is_object() => self.expected("map", value),
+            Node::Any(AnyKind::FieldsV1) if !value.is_object() => self.expected("map", value),
             Node::Any(_) | Node::Union(_) => {}
         }
     }

@@ -60,6 +60,10 @@ const TABLE: TablePrinter = TablePrinter::new(
 );
 
 fn default(daemon_set: &mut Value) {
+    // The conversion always writes it; who sends no count has set it to 0.
+    if get(daemon_set, "metadata.annotations").get(TEMPLATE_GENERATION).is_none() {
+        set_template_generation(daemon_set, 0);
+    }
     let Some(spec) = child(daemon_set, "spec") else { return };
     if let Some(strategy) = child(spec, "updateStrategy") {
         set_default_text(strategy, "type", "RollingUpdate");
