@@ -3,6 +3,7 @@
 pub mod aggregated;
 pub mod groups;
 pub mod openapi;
+pub mod openid;
 
 use std::collections::HashMap;
 
@@ -147,7 +148,7 @@ pub fn root(request: &Request<'_>, path: &str) -> Result<Response, ApiError> {
 
 fn aggregated_response(document: &aggregated::Document, format: Format, headers: &HeaderMap) -> Response {
     let (content_type, body) = match format {
-        Format::Json => ("application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList", document.json.clone()),
+        Format::Json | Format::Protobuf => ("application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList", document.json.clone()),
         Format::Yaml => (
             "application/yaml;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList",
             Bytes::from(respond::yaml_of(&document.json)),

@@ -7,6 +7,7 @@ use kuorum_schema::codec;
 
 use super::yaml;
 use crate::body::Body;
+use crate::object::protobuf;
 use crate::request::negotiate::{Accept, Format};
 use crate::status::ApiError;
 use crate::verbs::Response;
@@ -20,9 +21,18 @@ pub fn refusal(error: &ApiError, accept: &Accept) -> Response {
     response
 }
 
-/// Compact JSON (without a final newline) in the client's format: as it is with a newline, indented, or as YAML.
+/// Compact JSON (without a final newline) in the client's format: as it is with a newline, indented, as YAML, or as
+/// protobuf.
 pub fn json(code: StatusCode, mut json: Vec<u8>, accept: &Accept) -> Response {
     let bytes = match (accept.format, accept.pretty) {
+        (Format::Protobuf, _) => {
+            let mut out = Vec::with_capacity(json.len());
+            if !protobuf::body(&json, &mut out) {
+                // What has no protobuf form is refused before it is made.
+                return bytes_of(code, json, Format::Json.content_type());
+            }
+            out
+        }
         (Format::Yaml, _) => yaml_of(&json),
         (Format::Json, true) => {
             let mut out = Vec::with_capacity(json.len() * 2);

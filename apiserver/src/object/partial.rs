@@ -33,7 +33,7 @@ pub fn encode(json: &[u8], view_version: &str, out: &mut Vec<u8>) {
 }
 
 /// The text of `metadata`.
-fn metadata(json: &[u8]) -> Option<&str> {
+pub fn metadata(json: &[u8]) -> Option<&str> {
     #[derive(Deserialize)]
     struct Head<'a> {
         #[serde(borrow)]

@@ -13,8 +13,8 @@ use kuorum_schema::codec;
 use serde_json::Value;
 
 use crate::app::Call;
-use crate::object::{partial, table};
-use crate::request::negotiate::View;
+use crate::object::{partial, protobuf, table};
+use crate::request::negotiate::{Format, View};
 use crate::status::ApiError;
 
 /// Renders the objects of one kind for one request.
@@ -24,6 +24,7 @@ pub struct Renderer {
     /// The stored version is another one.
     convert: bool,
     view: View,
+    format: Format,
     /// `v1` or `v1beta1`, of the view.
     view_version: &'static str,
     include: table::Include,
@@ -45,6 +46,7 @@ impl Renderer {
             convert: !Arc::ptr_eq(&stored, call.kind),
             kind: call.kind.clone(),
             view: call.accept.view,
+            format: call.accept.format,
             view_version: call.accept.view_version,
             include,
             type_meta: type_meta.into_bytes().into(),
@@ -69,15 +71,19 @@ impl Renderer {
         partial::api_version(self.view_version)
     }
 
+    pub fn format(&self) -> Format {
+        self.format
+    }
+
     /// Whether objects are handed out as they are stored.
     pub fn is_verbatim(&self) -> bool {
-        !self.convert && self.view == View::Object
+        !self.convert && self.view == View::Object && self.format != Format::Protobuf
     }
 
     /// Equal for renderers that give equal bytes.
     pub fn id(&self) -> u64 {
         let mut hasher = DefaultHasher::new();
-        (Arc::as_ptr(&self.kind) as usize, self.view as u8, self.view_version, self.include).hash(&mut hasher);
+        (Arc::as_ptr(&self.kind) as usize, self.view as u8, self.format as u8, self.view_version, self.include).hash(&mut hasher);
         hasher.finish()
     }
 
@@ -94,6 +100,36 @@ impl Renderer {
         let mut out = Vec::with_capacity(object.json().len() + 64);
         codec::encode(&value, &self.kind.schema, &mut out);
         Cow::Owned(out)
+    }
+
+    /// The object's protobuf message in the served version, without its envelope. That of the stored version is made
+    /// once and shared by every reader.
+    pub fn message<'o>(&self, object: &'o Object) -> Cow<'o, [u8]> {
+        let encode = |json: &[u8]| {
+            let value: Value = serde_json::from_slice(json).unwrap_or_default();
+            let mut out = Vec::with_capacity(json.len());
+            kuorum_schema::protobuf::encode(&value, &self.kind.schema, &mut out);
+            out
+        };
+        match (self.view, self.convert) {
+            (View::PartialObjectMetadata | View::PartialObjectMetadataList, _) => {
+                let mut out = Vec::with_capacity(256);
+                protobuf::partial_of(object.json(), &mut out);
+                Cow::Owned(out)
+            }
+            (_, false) => Cow::Borrowed(object.message(encode)),
+            (_, true) => Cow::Owned(encode(&self.json(object))),
+        }
+    }
+
+    /// `apiVersion` and `kind` of what is handed out for one object.
+    pub fn type_meta(&self) -> (String, &str) {
+        match self.view {
+            View::PartialObjectMetadata | View::PartialObjectMetadataList => {
+                (self.view_api_version(), "PartialObjectMetadata")
+            }
+            View::Object | View::Table => (self.kind.api_version.clone(), self.kind.row.kind),
+        }
     }
 
     /// Where the stored JSON goes on behind `{` as an item of a list, if it can be sent as it is.
@@ -130,6 +166,10 @@ impl Renderer {
     /// Appends the object by itself, as a GET or a watch event shows it. `columns`: whether a Table describes its
     /// columns (in a watch, only that of the first event does).
     pub fn single(&self, object: &Object, columns: bool, now_unix: i64, out: &mut Vec<u8>) {
+        if self.format == Format::Protobuf {
+            let (api_version, kind) = self.type_meta();
+            return kuorum_schema::protobuf::seal(&api_version, kind, &self.message(object), out);
+        }
         match self.view {
             View::PartialObjectMetadata | View::PartialObjectMetadataList => {
                 partial::encode(object.json(), self.view_version, out);
@@ -144,6 +184,19 @@ impl Renderer {
     }
 
     fn shape(&self, json: &[u8], stored: &[u8], columns: bool, now_unix: i64, out: &mut Vec<u8>) {
+        if self.format == Format::Protobuf {
+            let mut view = Vec::new();
+            let json = match self.view {
+                View::PartialObjectMetadata | View::PartialObjectMetadataList => {
+                    partial::encode(stored, self.view_version, &mut view);
+                    &view
+                }
+                View::Object | View::Table => json,
+            };
+            // The kind is one of the catalog's, or protobuf would not have been negotiated.
+            protobuf::body(json, out);
+            return;
+        }
         match self.view {
             View::Object => out.extend_from_slice(json),
             View::Table => {

@@ -14,6 +14,7 @@ pub enum Format {
     #[default]
     Json,
     Yaml,
+    Protobuf,
 }
 
 impl Format {
@@ -21,6 +22,7 @@ impl Format {
         match self {
             Format::Json => "application/json",
             Format::Yaml => "application/yaml",
+            Format::Protobuf => "application/vnd.kubernetes.protobuf",
         }
     }
 }
@@ -152,6 +154,7 @@ impl<'a> Clause<'a> {
         let format = match (self.kind, self.subtype) {
             ("application", "json") | ("application", "*") | ("*", "*") => Format::Json,
             ("application", "yaml") => Format::Yaml,
+            ("application", "vnd.kubernetes.protobuf") => Format::Protobuf,
             _ => return None,
         };
         let mut accept = Accept { format, ..Accept::default() };
@@ -170,7 +173,8 @@ impl<'a> Clause<'a> {
         }
         accept.view = match (kind, views) {
             (_, Views::None) => return None,
-            ("Table", Views::All) => View::Table,
+            // A Table has no protobuf form.
+            ("Table", Views::All) if format != Format::Protobuf => View::Table,
             ("PartialObjectMetadata", _) => View::PartialObjectMetadata,
             ("PartialObjectMetadataList", _) => View::PartialObjectMetadataList,
             _ => return None,
@@ -213,7 +217,8 @@ mod tests {
             ("application/json;as=Table;v=v2;g=meta.k8s.io,application/json", Some((Format::Json, View::Object))),
             ("application/json;as=Table", None),
             ("application/json;q=0", Some((Format::Json, View::Object))),
-            ("application/vnd.kubernetes.protobuf,application/json", Some((Format::Json, View::Object))),
+            ("application/vnd.kubernetes.protobuf,application/json", Some((Format::Protobuf, View::Object))),
+            ("application/vnd.kubernetes.protobuf;as=Table;v=v1;g=meta.k8s.io", None),
         ];
         for (header, want) in table {
             let got = Accept::negotiate(&headers(header), None, Views::All).ok().map(|a| (a.format, a.view));

@@ -29,6 +29,11 @@ pub async fn get(call: &Call<'_>) -> Result<Response, ApiError> {
         // Encoded when it was written: every reader gets the same bytes.
         return Ok(respond::bytes_of(StatusCode::OK, found.json_line().clone(), Format::Json.content_type()));
     }
+    if accept.format == Format::Protobuf && accept.view != View::PartialObjectMetadataList {
+        let mut out = Vec::with_capacity(found.json().len() + 64);
+        Renderer::of(call)?.single(&found, true, 0, &mut out);
+        return Ok(respond::bytes_of(StatusCode::OK, out, accept.format.content_type()));
+    }
     if matches!(accept.view, View::Table | View::PartialObjectMetadata) {
         let mut out = Vec::with_capacity(found.json().len().min(4096));
         Renderer::of(call)?.single(&found, true, crate::tls::unix_now(), &mut out);

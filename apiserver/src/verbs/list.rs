@@ -1,6 +1,7 @@
 //! LIST: a snapshot of the cache, or of the past, filtered, cut into pages, and streamed.
 
 pub mod body;
+pub mod message;
 pub mod token;
 
 use std::sync::Arc;
@@ -54,6 +55,12 @@ pub fn check_view(call: &Call<'_>) -> Result<(), ApiError> {
 
 fn answer(call: &Call<'_>, list: ListEncoder) -> Response {
     let accept = &call.accept;
+    if accept.format == Format::Protobuf {
+        let mut response = Response::new(list.into_protobuf().into_body());
+        let content_type = http::HeaderValue::from_static(accept.format.content_type());
+        response.headers_mut().insert(http::header::CONTENT_TYPE, content_type);
+        return response;
+    }
     if accept.format != Format::Json || accept.pretty {
         return respond::json(StatusCode::OK, list.whole(), accept);
     }
@@ -130,6 +137,13 @@ pub async fn find(
         start = format!("{prefix}{}", token.start);
         (continued(call, resource, &token).await?, limit)
     };
+    // A list without what cannot be read would say that it is not there.
+    let namespace = selection.scope.namespace.as_deref().unwrap_or("");
+    let readable = match &selection.scope.name {
+        Some(name) if !namespace.is_empty() || !resource.spec().namespaced => resource.check_readable(namespace, name),
+        _ => resource.check_all_readable(namespace),
+    };
+    readable.map_err(store::store_error)?;
     let (walk, scoped) = match (&selection.scope.namespace, &selection.scope.name) {
         (Some(namespace), Some(name)) => (snapshot.walk_one(&format!("{namespace}/{name}")), true),
         (None, Some(name)) if !resource.spec().namespaced => (snapshot.walk_one(name), true),

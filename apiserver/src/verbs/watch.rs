@@ -22,7 +22,9 @@ use super::selection::Selection;
 use super::{Response, store, version};
 use crate::app::Call;
 use crate::body::Body;
+use crate::object::protobuf;
 use crate::object::render::Renderer;
+use crate::request::negotiate;
 use crate::request::options::ListOptions;
 use crate::status::ApiError;
 
@@ -43,6 +45,7 @@ pub async fn watch(call: &Call<'_>) -> Result<Response, ApiError> {
     let resource = call.app.resource(call.kind)?;
     let selection = Selection::parse(call, &resource, &options)?;
     let renderer = Renderer::of(call)?;
+    let format = renderer.format();
     let deadline = Instant::now() + START_TIMEOUT;
     let start = start(call, &options).await?;
     let initial_bookmark = options.allow_watch_bookmarks && start == WatchStart::State;
@@ -65,13 +68,13 @@ pub async fn watch(call: &Call<'_>) -> Result<Response, ApiError> {
         // Too old is told as an event: clients read it there.
         Err(WatchError::Expired { wanted, oldest }) => {
             let error = ApiError::expired(format!("too old resource version: {wanted} ({oldest})"));
-            Body::full(error_line(&error))
+            Body::full(error_line(&error, format))
         }
         Err(WatchError::Store(error)) => return Err(store::store_error(error)),
     };
     let mut response = Response::new(body);
     *response.status_mut() = StatusCode::OK;
-    response.headers_mut().insert(CONTENT_TYPE, http::HeaderValue::from_static("application/json"));
+    response.headers_mut().insert(CONTENT_TYPE, http::HeaderValue::from_static(content_type(format)));
     Ok(response)
 }
 
@@ -140,7 +143,7 @@ impl Stream for Events {
                 Poll::Ready(Err(_)) => {
                     this.ended = true;
                     let error = ApiError::expired("too old resource version: the watch fell behind");
-                    return Poll::Ready(Some(error_line(&error)));
+                    return Poll::Ready(Some(error_line(&error, this.lines.formats[0].renderer.format())));
                 }
                 Poll::Pending => {}
             }
@@ -211,9 +214,9 @@ impl Lines {
         let renderer = &self.formats[0].renderer;
         let object = bookmark_object(renderer.kind(), revision, initial_end);
         let mut out = Vec::with_capacity(object.len() + 64);
-        out.extend_from_slice(b"{\"type\":\"BOOKMARK\",\"object\":");
-        renderer.single_json(&object, self.first, crate::tls::unix_now(), &mut out);
-        out.extend_from_slice(b"}\n");
+        event("BOOKMARK", renderer.format(), &mut out, |out| {
+            renderer.single_json(&object, self.first, crate::tls::unix_now(), out);
+        });
         self.first = false;
         Bytes::from(out)
     }
@@ -242,17 +245,39 @@ impl Format for Rendered {
     }
 
     fn line(&self, kind: EventType, object: &Object, out: &mut Vec<u8>) {
-        for part in ["{\"type\":\"", kind.as_str(), "\",\"object\":"] {
-            out.extend_from_slice(part.as_bytes());
-        }
-        self.renderer.single(object, self.first, crate::tls::unix_now(), out);
-        out.extend_from_slice(b"}\n");
+        event(kind.as_str(), self.renderer.format(), out, |out| {
+            self.renderer.single(object, self.first, crate::tls::unix_now(), out);
+        });
     }
 }
 
-fn error_line(error: &ApiError) -> Bytes {
-    let mut out = b"{\"type\":\"ERROR\",\"object\":".to_vec();
-    out.extend_from_slice(&error.status().to_json());
+/// Appends one event around the object that `write` appends: a line of JSON, or a frame of protobuf.
+fn event(kind: &str, format: negotiate::Format, out: &mut Vec<u8>, write: impl FnOnce(&mut Vec<u8>)) {
+    if format == negotiate::Format::Protobuf {
+        let mut object = Vec::new();
+        write(&mut object);
+        return protobuf::frame(kind, &object, out);
+    }
+    for part in ["{\"type\":\"", kind, "\",\"object\":"] {
+        out.extend_from_slice(part.as_bytes());
+    }
+    write(out);
     out.extend_from_slice(b"}\n");
+}
+
+fn error_line(error: &ApiError, format: negotiate::Format) -> Bytes {
+    let mut out = Vec::new();
+    let status = error.status().to_json();
+    event("ERROR", format, &mut out, |out| match format {
+        negotiate::Format::Protobuf => drop(protobuf::body(&status, out)),
+        negotiate::Format::Json | negotiate::Format::Yaml => out.extend_from_slice(&status),
+    });
     Bytes::from(out)
+}
+
+fn content_type(format: negotiate::Format) -> &'static str {
+    match format {
+        negotiate::Format::Protobuf => "application/vnd.kubernetes.protobuf;stream=watch",
+        negotiate::Format::Json | negotiate::Format::Yaml => "application/json",
+    }
 }

@@ -8,6 +8,7 @@ use kuorum_cache::{Object, Walk};
 use serde::Serialize;
 
 use super::super::selection::Selection;
+use super::message::ProtobufList;
 use crate::body::Body;
 use crate::object::render::Renderer;
 use crate::object::table;
@@ -82,6 +83,13 @@ enum State {
 impl ListEncoder {
     pub fn new(renderer: Renderer, items: Items, meta: ListMeta) -> Self {
         ListEncoder { renderer, items, meta, now_unix: crate::tls::unix_now(), state: State::Begin }
+    }
+
+    /// The same list in protobuf.
+    pub fn into_protobuf(mut self) -> ProtobufList {
+        let mut items = Vec::new();
+        while self.items.next(|object| items.push(object.clone())) {}
+        ProtobufList::new(self.renderer, items, &self.meta)
     }
 
     /// The whole list as compact JSON, without a final newline.
