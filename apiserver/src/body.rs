@@ -70,6 +70,20 @@ impl Body {
         }
     }
 
+    /// Whether parts of the body are made only when the client is ready for them (a LIST).
+    pub fn is_made_while_sent(&self) -> bool {
+        matches!(self.0, Inner::Pull(_) | Inner::Parts(_))
+    }
+
+    /// Keeps `guard` until the last part of the body has been made, or the body is dropped.
+    pub fn hold(&mut self, guard: impl Send + 'static) {
+        match std::mem::replace(&mut self.0, Inner::Empty) {
+            Inner::Pull(parts) => self.0 = Inner::Pull(Box::new(Held { parts, guard: Some(guard) })),
+            Inner::Parts(parts) => self.0 = Inner::Parts(Box::new(Held { parts, guard: Some(guard) })),
+            other => self.0 = other,
+        }
+    }
+
     /// Whether the body goes on for as long as its client wants (a watch).
     pub fn is_open_ended(&self) -> bool {
         matches!(self.0, Inner::Stream(_))
@@ -92,6 +106,24 @@ impl Body {
             Inner::Pull(parts) => parts.next(),
             Inner::Parts(parts) => parts.next().map(Part::into_bytes),
         }
+    }
+}
+
+/// Parts with what is to be dropped behind the last one.
+struct Held<I: ?Sized, G> {
+    guard: Option<G>,
+    parts: Box<I>,
+}
+
+impl<T, I: Iterator<Item = T> + ?Sized, G> Iterator for Held<I, G> {
+    type Item = T;
+
+    fn next(&mut self) -> Option<T> {
+        let part = self.parts.next();
+        if part.is_none() {
+            self.guard = None;
+        }
+        part
     }
 }
 

@@ -1,63 +1,71 @@
-//! In-flight limits: how many requests are worked on at once, reading and writing apart. More get 429.
+//! In-flight limits, for a server without priority and fairness: how many requests are worked on at once, reading and
+//! writing apart. More get 429.
 //!
 //! Requests that last (watches) are not counted. system:masters is never turned away, so that a loaded server can
-//! still be repaired. Priority and fairness has its seam here.
+//! still be repaired.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use crate::auth::{MASTERS, User};
 use crate::request::info::RequestInfo;
-use crate::status::ApiError;
 
-/// Seconds after which a refused client may come back.
-const RETRY_AFTER_SECONDS: u32 = 1;
-
-/// Both limits with their counts.
+/// Both limits with their counts. 0: no limit.
 pub struct InFlight {
-    reading: Gate,
-    writing: Gate,
+    reading_max: usize,
+    writing_max: usize,
+    now: Counts,
 }
 
-struct Gate {
-    /// 0: no limit.
-    max: usize,
-    now: AtomicUsize,
+/// Requests by kind.
+#[derive(Debug, Default)]
+pub struct Counts {
+    reading: AtomicUsize,
+    writing: AtomicUsize,
+}
+
+impl Counts {
+    pub fn of(&self, read_only: bool) -> &AtomicUsize {
+        if read_only { &self.reading } else { &self.writing }
+    }
+
+    /// Reading, writing.
+    pub fn counts(&self) -> (usize, usize) {
+        (self.reading.load(Ordering::Relaxed), self.writing.load(Ordering::Relaxed))
+    }
 }
 
 /// A place among the requests in flight, given back when it is dropped.
-pub struct Permit<'a>(Option<&'a Gate>);
+#[derive(Debug)]
+pub struct Permit<'a>(Option<&'a AtomicUsize>);
 
 impl Drop for Permit<'_> {
     fn drop(&mut self) {
-        if let Some(gate) = self.0 {
-            gate.now.fetch_sub(1, Ordering::Relaxed);
+        if let Some(now) = self.0 {
+            now.fetch_sub(1, Ordering::Relaxed);
         }
     }
 }
 
 impl InFlight {
     pub fn new(reading_max: usize, writing_max: usize) -> Self {
-        let gate = |max| Gate { max, now: AtomicUsize::new(0) };
-        InFlight { reading: gate(reading_max), writing: gate(writing_max) }
+        InFlight { reading_max, writing_max, now: Counts::default() }
     }
 
-    /// Takes a place, or refuses with 429.
-    pub fn enter(&self, user: &User, info: &RequestInfo<'_>) -> Result<Permit<'_>, ApiError> {
+    /// Takes a place; `None` if there is none.
+    pub fn enter(&self, user: &User, info: &RequestInfo<'_>) -> Option<Permit<'_>> {
         if info.is_long_running() {
-            return Ok(Permit(None));
+            return Some(Permit(None));
         }
-        let gate = if info.is_read_only() { &self.reading } else { &self.writing };
-        let before = gate.now.fetch_add(1, Ordering::Relaxed);
-        let permit = Permit(Some(gate));
-        if gate.max > 0 && before >= gate.max && !user.is_in(MASTERS) {
-            return Err(ApiError::too_many_requests("Too many requests, please try again later.", RETRY_AFTER_SECONDS));
-        }
-        Ok(permit)
+        let max = if info.is_read_only() { self.reading_max } else { self.writing_max };
+        let now = self.now.of(info.is_read_only());
+        let before = now.fetch_add(1, Ordering::Relaxed);
+        let permit = Permit(Some(now));
+        (max == 0 || before < max || user.is_in(MASTERS)).then_some(permit)
     }
 
     /// How many requests are in flight: reading, writing.
     pub fn counts(&self) -> (usize, usize) {
-        (self.reading.now.load(Ordering::Relaxed), self.writing.now.load(Ordering::Relaxed))
+        self.now.counts()
     }
 }
 
@@ -71,11 +79,13 @@ mod tests {
         let info = RequestInfo { verb: "get", ..Default::default() };
         let user = User::anonymous();
         let first = limits.enter(&user, &info).unwrap();
-        let refused = limits.enter(&user, &info).err().unwrap();
-        assert_eq!((refused.code().as_u16(), refused.retry_after_seconds()), (429, Some(1)));
-        assert!(limits.enter(&User::loopback(), &info).is_ok());
+        assert!(limits.enter(&user, &info).is_none());
+        assert_eq!(limits.counts(), (1, 0));
+        assert!(limits.enter(&User::loopback(), &info).is_some());
         drop(first);
-        assert!(limits.enter(&user, &info).is_ok());
+        assert!(limits.enter(&user, &info).is_some());
+        let watch = RequestInfo { verb: "watch", is_resource: true, ..Default::default() };
+        let _watch = limits.enter(&user, &watch).unwrap();
         assert_eq!(limits.counts(), (0, 0));
     }
 }
