@@ -67,9 +67,8 @@ async fn get(client: &Client, path: &str) -> Result<u16> {
 }
 
 async fn configure(admin: &Client) -> Result<()> {
-    let resource = |kind: &str| {
-        ApiResource::from_gvk(&GroupVersionKind::gvk("flowcontrol.apiserver.k8s.io", "v1", kind))
-    };
+    let resource =
+        |kind: &str| ApiResource::from_gvk(&GroupVersionKind::gvk("flowcontrol.apiserver.k8s.io", "v1", kind));
     let levels: Api<DynamicObject> = Api::all_with(admin.clone(), &resource("PriorityLevelConfiguration"));
     levels.create(&PostParams::default(), &serde_json::from_value(level())?).await?;
     let schemas: Api<DynamicObject> = Api::all_with(admin.clone(), &resource("FlowSchema"));

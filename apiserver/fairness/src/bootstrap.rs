@@ -59,17 +59,15 @@ pub fn priority_levels() -> Vec<Bootstrap> {
 pub fn flow_schemas() -> Vec<Bootstrap> {
     let user = |name: &str| json!({"kind": "User", "user": {"name": name}});
     let group = |name: &str| json!({"kind": "Group", "group": {"name": name}});
-    let accounts = |namespace: &str| json!({"kind": "ServiceAccount", "serviceAccount": {"name": "*", "namespace": namespace}});
+    let accounts =
+        |namespace: &str| json!({"kind": "ServiceAccount", "serviceAccount": {"name": "*", "namespace": namespace}});
     let everybody = || json!([group("system:unauthenticated"), group("system:authenticated")]);
     let all_resources = json!({
         "verbs": ["*"], "apiGroups": ["*"], "resources": ["*"], "namespaces": ["*"], "clusterScope": true,
     });
     let all_paths = json!({"verbs": ["*"], "nonResourceURLs": ["*"]});
-    let everything =
-        |subjects: Value| json!({"subjects": subjects, "resourceRules": [all_resources], "nonResourceRules": [all_paths]});
-    let leases = |verbs: Value| {
-        json!({"verbs": verbs, "apiGroups": ["coordination.k8s.io"], "resources": ["leases"], "namespaces": ["*"]})
-    };
+    let everything = |subjects: Value| json!({"subjects": subjects, "resourceRules": [all_resources], "nonResourceRules": [all_paths]});
+    let leases = |verbs: Value| json!({"verbs": verbs, "apiGroups": ["coordination.k8s.io"], "resources": ["leases"], "namespaces": ["*"]});
     let (by_user, by_namespace) = (Some("ByUser"), Some("ByNamespace"));
     [
         (EXEMPT, 1, EXEMPT, None, everything(json!([group("system:masters")]))),

@@ -227,9 +227,9 @@ impl PathPattern {
         match self {
             PathPattern::Any => true,
             // A path without a wildcard also covers what lies below it: /healthz is /healthz/etcd as well.
-            PathPattern::Exact(own) => path.strip_prefix(&**own).is_some_and(|rest| {
-                rest.is_empty() || rest.starts_with('/') || own.ends_with('/')
-            }),
+            PathPattern::Exact(own) => path
+                .strip_prefix(&**own)
+                .is_some_and(|rest| rest.is_empty() || rest.starts_with('/') || own.ends_with('/')),
             PathPattern::Below(prefix) => path.starts_with(&**prefix),
         }
     }

@@ -202,7 +202,9 @@ mod tests {
 
     #[test]
     fn durations() {
-        for (nanos, text) in [(0, "0s"), (500, "500ns"), (5_000_000, "5ms"), (12_500_000, "12.5ms"), (2_000_000_000, "2s")] {
+        for (nanos, text) in
+            [(0, "0s"), (500, "500ns"), (5_000_000, "5ms"), (12_500_000, "12.5ms"), (2_000_000_000, "2s")]
+        {
             assert_eq!(go_duration(nanos), text);
         }
     }

@@ -130,7 +130,8 @@ impl<D> Fairness<D> {
                 levels.extend(PriorityLevel::from_json(&must.object).ok());
             }
         }
-        schemas.retain(|schema| levels.iter().any(|l| l.metadata.name == schema.spec.priority_level_configuration.name));
+        schemas
+            .retain(|schema| levels.iter().any(|l| l.metadata.name == schema.spec.priority_level_configuration.name));
         for must in bootstrap::flow_schemas().iter().filter(|schema| schema.mandatory) {
             if !schemas.iter().any(|schema| schema.metadata.name == must.name) {
                 schemas.extend(FlowSchema::from_json(&must.object).ok());

@@ -177,20 +177,24 @@ fn flows<D>(fairness: &Fairness<D>, out: &mut String) {
             }
         }
     }
-    let mut histogram = |name: &str, help: &str, unit: u64, each: &dyn Fn(&FlowFigures) -> Vec<(&'static str, &Histogram)>| {
-        head(out, name, "histogram", help);
-        for (labels, figures) in &flows {
-            for (more, histogram) in each(figures) {
-                histogram.write(out, &format!("{PREFIX}{name}"), &format!("{labels}{more}"), unit);
+    let mut histogram =
+        |name: &str, help: &str, unit: u64, each: &dyn Fn(&FlowFigures) -> Vec<(&'static str, &Histogram)>| {
+            head(out, name, "histogram", help);
+            for (labels, figures) in &flows {
+                for (more, histogram) in each(figures) {
+                    histogram.write(out, &format!("{PREFIX}{name}"), &format!("{labels}{more}"), unit);
+                }
             }
-        }
-    };
+        };
     histogram("request_wait_duration_seconds", "How long requests waited in their queue", SECOND, &|f| {
         vec![(",execute=\"false\"", &f.waited[0]), (",execute=\"true\"", &f.waited[1])]
     });
-    histogram("request_execution_seconds", "How long requests were served, watches until they had begun", SECOND, &|f| {
-        vec![(",type=\"watch\"", &f.executed[0]), (",type=\"regular\"", &f.executed[1])]
-    });
+    histogram(
+        "request_execution_seconds",
+        "How long requests were served, watches until they had begun",
+        SECOND,
+        &|f| vec![(",type=\"watch\"", &f.executed[0]), (",type=\"regular\"", &f.executed[1])],
+    );
     histogram("work_estimated_seats", "Estimated seats of requests", 1, &|f| vec![("", &f.seats)]);
     histogram("watch_count_samples", "Watchers of writes", 1, &|f| vec![("", &f.watchers)]);
     states(fairness, out);
@@ -218,7 +222,9 @@ fn states<D>(fairness: &Fairness<D>, out: &mut String) {
     let gauges: [(&str, &str, fn(&Now) -> u64); 4] = [
         ("current_inqueue_requests", "Requests that wait in queues", |now| now.requests_waiting),
         ("current_inqueue_seats", "Seats that waiting requests need", |now| now.seats_waiting),
-        ("current_executing_requests", "Requests that are served, watches until they have begun", |now| now.requests_executing),
+        ("current_executing_requests", "Requests that are served, watches until they have begun", |now| {
+            now.requests_executing
+        }),
         ("current_executing_seats", "Seats that served requests take", |now| now.seats_executing),
     ];
     for (name, help, value) in gauges {
@@ -247,7 +253,9 @@ fn levels<D>(fairness: &Fairness<D>, out: &mut String) {
         ("lower_limit_seats", "Seats that a level keeps", |f, _, _| f.limits.min.into()),
         ("upper_limit_seats", "Seats that a level may have at most", |f, _, _| f.limits.max.into()),
         ("current_limit_seats", "Seats of each level for now", |_, current, _| current.into()),
-        ("demand_seats_high_watermark", "Most seats wanted at once in the last period", |f, _, _| f.demand.high_watermark),
+        ("demand_seats_high_watermark", "Most seats wanted at once in the last period", |f, _, _| {
+            f.demand.high_watermark
+        }),
         ("demand_seats_average", "Seats wanted in the last period on average", |f, _, _| f.demand.average),
         ("demand_seats_stdev", "Deviation of the seats wanted in the last period", |f, _, _| f.demand.deviation),
         ("demand_seats_smoothed", "Seats wanted, smoothed", |f, _, _| f.demand.smoothed),

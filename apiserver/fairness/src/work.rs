@@ -147,9 +147,15 @@ mod tests {
 
     #[test]
     fn writes() {
-        for (watchers, level_max, final_seats, millis) in
-            [(0, 0, 0, 0), (9, 0, 0, 0), (10, 0, 1, 5), (25, 0, 3, 5), (100, 0, 10, 5), (1_000, 0, 10, 50), (50, 1, 1, 25)]
-        {
+        for (watchers, level_max, final_seats, millis) in [
+            (0, 0, 0, 0),
+            (9, 0, 0, 0),
+            (10, 0, 1, 5),
+            (25, 0, 3, 5),
+            (100, 0, 10, 5),
+            (1_000, 0, 10, 50),
+            (50, 1, 1, 25),
+        ] {
             let work = write_work(watchers, level_max);
             let want = Work { initial_seats: 1, final_seats, additional_latency: millis * MILLISECOND };
             assert_eq!(work, want, "{watchers} watchers");

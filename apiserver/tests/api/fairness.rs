@@ -131,7 +131,8 @@ async fn a_schema_without_its_level_dangles() {
     server.post(SCHEMAS, &schema).await.is(201);
     let path = format!("{SCHEMAS}/s");
     let dangling = eventually(&server, &path, |object| condition(object)["type"] == "Dangling").await;
-    let message = "This FlowSchema references the PriorityLevelConfiguration object named \"later\" but there is no such object";
+    let message =
+        "This FlowSchema references the PriorityLevelConfiguration object named \"later\" but there is no such object";
     assert_eq!(
         (&condition(&dangling)["status"], &condition(&dangling)["reason"], &condition(&dangling)["message"]),
         (&json!("True"), &json!("NotFound"), &json!(message))
@@ -229,7 +230,20 @@ async fn requests_wait_in_queues_and_leave_them() {
     assert_eq!(of_alice.len(), 2, "{requests}");
     let cells: Vec<&str> = of_alice[0].split(',').map(str::trim).collect();
     assert_eq!((cells[1], cells[3], cells[4]), ("alice", "0", "default"), "{requests}");
-    assert_eq!(cells[9..], ["0001-01-01T00:00:00Z", "alice", "get", "/api/v1/namespaces/default/configmaps/a", "default", "a", "v1", "configmaps", ""]);
+    assert_eq!(
+        cells[9..],
+        [
+            "0001-01-01T00:00:00Z",
+            "alice",
+            "get",
+            "/api/v1/namespaces/default/configmaps/a",
+            "default",
+            "a",
+            "v1",
+            "configmaps",
+            ""
+        ]
+    );
     // The queue is full.
     alice_gets(&server, "a").await.is(429);
     // A client that goes leaves its queue.
@@ -251,21 +265,48 @@ async fn requests_wait_in_queues_and_leave_them() {
     assert_eq!(row[2..], ["true", "false", "0", "0", "3", "3", "1", "1"], "{row:?}");
 }
 
+/// A watch of ConfigMaps by alice.
+async fn watch(server: &Server) -> kuorum_apiserver::verbs::Response {
+    let peer = kuorum_apiserver::auth::Peer::new(([127, 0, 0, 1], 1).into(), Vec::new());
+    let request = http::Request::get(format!("{CONFIG_MAPS}?watch=true"))
+        .header(ALICE.0, ALICE.1)
+        .body(kuorum_apiserver::body::Payload::Bytes(bytes::Bytes::new()))
+        .unwrap();
+    let response = kuorum_apiserver::layers::stack::handle(&server.app, &peer, request).await;
+    assert_eq!(response.status(), 200);
+    response
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn lists_take_seats_by_their_bytes_and_writes_by_their_watchers() {
+    let server = server(600).await;
+    config_maps(&server).await;
+    let held = occupy(&server).await;
+    let requests = server.get("/debug/api_priority_and_fairness/dump_requests").await.is(200);
+    let requests = String::from_utf8(requests.body).unwrap();
+    let row = requests.lines().find(|row| row.starts_with("global-default,")).unwrap();
+    assert_eq!(row.split(',').nth(6).unwrap().trim(), "3", "240 KiB: {requests}");
+    drop(held);
+    let mut watches = Vec::new();
+    for _ in 0..20 {
+        watches.push(watch(&server).await);
+    }
+    let body = Some(config_map("watched").to_string());
+    server.call_with("POST", CONFIG_MAPS, &[ALICE, ("content-type", "application/json")], body).await.is(201);
+    let metrics = server.get("/metrics").await.is(200);
+    let labels = "flow_schema=\"global-default\",priority_level=\"global-default\"";
+    let counted = format!("apiserver_flowcontrol_watch_count_samples_sum{{{labels}}} 20");
+    assert!(String::from_utf8_lossy(&metrics.body).contains(&counted));
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_watch_takes_a_seat_only_to_begin() {
     let server = server(1).await;
     level_for_alice(&server, json!({"type": "Reject"})).await;
     server.post(CONFIG_MAPS, &config_map("a")).await.is(201);
-    let peer = kuorum_apiserver::auth::Peer::new(([127, 0, 0, 1], 1).into(), Vec::new());
     let mut watches = Vec::new();
     for _ in 0..20 {
-        let request = http::Request::get(format!("{CONFIG_MAPS}?watch=true"))
-            .header(ALICE.0, ALICE.1)
-            .body(kuorum_apiserver::body::Payload::Bytes(bytes::Bytes::new()))
-            .unwrap();
-        let response = kuorum_apiserver::layers::stack::handle(&server.app, &peer, request).await;
-        assert_eq!(response.status(), 200);
-        watches.push(response);
+        watches.push(watch(&server).await);
     }
     alice_gets(&server, "a").await.is(200);
 }
@@ -283,5 +324,8 @@ async fn without_it_there_are_two_limits() {
     assert!(answer.headers.get("x-kubernetes-pf-flowschema-uid").is_none());
     server.get("/debug/api_priority_and_fairness/dump_queues").await.is(404);
     let metrics = server.get("/metrics").await.is(200);
-    assert!(String::from_utf8_lossy(&metrics.body).contains("apiserver_current_inflight_requests{request_kind=\"readOnly\"} 1"));
+    assert!(
+        String::from_utf8_lossy(&metrics.body)
+            .contains("apiserver_current_inflight_requests{request_kind=\"readOnly\"} 1")
+    );
 }

@@ -4,10 +4,14 @@
 mod harness;
 
 mod admission;
+mod audit;
 mod bad_input;
 mod basics;
 mod concurrency;
 mod deletion;
+mod encryption;
+mod fairness;
 mod reads;
 mod services;
+mod serving;
 mod tls;

@@ -20,7 +20,8 @@ fn groups(names: &[&str]) -> Vec<String> {
 
 #[test]
 fn subjects() {
-    let everything = json!([{"verbs": ["*"], "apiGroups": ["*"], "resources": ["*"], "clusterScope": true, "namespaces": ["*"]}]);
+    let everything =
+        json!([{"verbs": ["*"], "apiGroups": ["*"], "resources": ["*"], "clusterScope": true, "namespaces": ["*"]}]);
     let groups = groups(&["dev", "system:authenticated"]);
     let user = |name: &str| json!({"kind": "User", "user": {"name": name}});
     let group = |name: &str| json!({"kind": "Group", "group": {"name": name}});
@@ -40,8 +41,14 @@ fn subjects() {
         (account("a", "b"), "a:b", false),
     ] {
         let mut schemas = [schema("s", 1, json!([{"subjects": [subject], "resourceRules": everything}]))];
-        let request =
-            Attributes { user: name, groups: &groups, verb: "get", is_resource: true, resource: "pods", ..Default::default() };
+        let request = Attributes {
+            user: name,
+            groups: &groups,
+            verb: "get",
+            is_resource: true,
+            resource: "pods",
+            ..Default::default()
+        };
         assert_eq!(taken(&mut schemas, &request).is_some(), matches, "{subject} {name}");
     }
 }
@@ -75,7 +82,8 @@ fn resources() {
     ] {
         let rules = json!([{"subjects": [{"kind": "User", "user": {"name": "*"}}], "resourceRules": [rule]}]);
         let [verb, group, resource, subresource, namespace] = request;
-        let attributes = Attributes { verb, is_resource: true, group, resource, subresource, namespace, ..Default::default() };
+        let attributes =
+            Attributes { verb, is_resource: true, group, resource, subresource, namespace, ..Default::default() };
         assert_eq!(taken(&mut [schema("s", 1, rules)], &attributes).is_some(), matches, "{rule} {request:?}");
         // A resource is never a path.
         let not_a_resource = Attributes { is_resource: false, path: "/apis", ..attributes };
@@ -136,19 +144,40 @@ fn the_bootstrap_schemas() {
         ("alice", everybody, ["get", "", "", "", "", "/readyz/etcd"], "probes"),
         ("alice", everybody, ["get", "", "", "", "", "/version"], "global-default"),
         ("system:node:n", &["system:nodes"], ["update", "", "nodes", "status", "", ""], "system-node-high"),
-        ("system:node:n", &["system:nodes"], ["update", "coordination.k8s.io", "leases", "", "kube-node-lease", ""], "system-node-high"),
+        (
+            "system:node:n",
+            &["system:nodes"],
+            ["update", "coordination.k8s.io", "leases", "", "kube-node-lease", ""],
+            "system-node-high",
+        ),
         ("system:node:n", &["system:nodes"], ["update", "", "pods", "status", "a", ""], "system-nodes"),
-        ("system:kube-scheduler", everybody, ["update", "coordination.k8s.io", "leases", "", "kube-system", ""], "system-leader-election"),
+        (
+            "system:kube-scheduler",
+            everybody,
+            ["update", "coordination.k8s.io", "leases", "", "kube-system", ""],
+            "system-leader-election",
+        ),
         ("system:kube-scheduler", everybody, ["list", "", "pods", "", "", ""], "kube-scheduler"),
         ("system:kube-controller-manager", everybody, ["list", "", "pods", "", "", ""], "kube-controller-manager"),
-        ("system:serviceaccount:kube-system:job", &["system:serviceaccounts"], ["list", "", "pods", "", "", ""], "kube-system-service-accounts"),
-        ("system:serviceaccount:a:job", &["system:serviceaccounts"], ["list", "", "pods", "", "", ""], "service-accounts"),
+        (
+            "system:serviceaccount:kube-system:job",
+            &["system:serviceaccounts"],
+            ["list", "", "pods", "", "", ""],
+            "kube-system-service-accounts",
+        ),
+        (
+            "system:serviceaccount:a:job",
+            &["system:serviceaccounts"],
+            ["list", "", "pods", "", "", ""],
+            "service-accounts",
+        ),
         ("system:anonymous", &["system:unauthenticated"], ["get", "", "pods", "", "a", ""], "global-default"),
     ] {
         let own = groups(own);
         let [verb, group, resource, subresource, namespace, path] = request;
         let is_resource = !resource.is_empty();
-        let attributes = Attributes { user, groups: &own, verb, is_resource, path, group, resource, subresource, namespace };
+        let attributes =
+            Attributes { user, groups: &own, verb, is_resource, path, group, resource, subresource, namespace };
         assert_eq!(taken(&mut schemas, &attributes), Some(want), "{user} {request:?}");
     }
 }

@@ -89,7 +89,10 @@ fn a_waiting_request_is_woken() {
     assert!(rows[1].contains(" 0,") && rows[1].contains("0001-01-01T00:00:00Z,"), "{text}");
     assert!(rows[2].contains(" -1,") && rows[2].contains("t0,"), "{text}");
     let text = dump::priority_levels(&fairness);
-    assert!(text.lines().any(|row| row.split_whitespace().collect::<String>() == "l,1,false,false,1,1,1,1,0,0"), "{text}");
+    assert!(
+        text.lines().any(|row| row.split_whitespace().collect::<String>() == "l,1,false,false,1,1,1,1,0,0"),
+        "{text}"
+    );
     assert_eq!(dump::queues(&fairness).lines().count(), 1 + 4);
 
     first.leave(SECOND, Reason::Cancelled, false);

@@ -13,8 +13,8 @@
 
 mod queue;
 
-use std::collections::BinaryHeap;
 use std::cmp::Reverse;
+use std::collections::BinaryHeap;
 use std::task::Waker;
 
 use smallvec::SmallVec;

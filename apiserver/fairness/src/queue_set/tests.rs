@@ -164,7 +164,9 @@ fn seats_linger_behind_a_request() {
     bench.leave(second);
     let (wide, state) = bench.arrive(5, "a", Work { final_seats: 6, ..work }).unwrap();
     assert_eq!(state, State::Executing);
-    assert!(matches!(bench.leave(wide), Some((Left::Executed { release: Some(until), .. }, _)) if until == bench.now + 10 * MILLISECOND));
+    assert!(
+        matches!(bench.leave(wide), Some((Left::Executed { release: Some(until), .. }, _)) if until == bench.now + 10 * MILLISECOND)
+    );
     bench.check();
 }
 
@@ -220,8 +222,7 @@ fn simulate(response: LimitResponse, seats: u32, flows: &[(usize, Nanos, u32)], 
         }
         let next = requests.values().filter_map(|(_, end)| *end).min().expect("something executes");
         bench.now = next;
-        let done: Vec<u32> =
-            requests.iter().filter(|(_, (_, end))| *end == Some(next)).map(|(key, _)| *key).collect();
+        let done: Vec<u32> = requests.iter().filter(|(_, (_, end))| *end == Some(next)).map(|(key, _)| *key).collect();
         for key in done {
             let (flow, _) = requests.remove(&key).unwrap();
             bench.leave(Key(key)).unwrap();

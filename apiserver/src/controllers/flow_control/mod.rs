@@ -48,10 +48,11 @@ impl Observer for Changed {
 
 /// Runs until the drain.
 pub async fn run(app: Arc<App>) {
-    let (schemas, levels) = match (app.resource_named(GROUP, VERSION, SCHEMAS), app.resource_named(GROUP, VERSION, LEVELS)) {
-        (Ok((_, schemas)), Ok((_, levels))) => (schemas, levels),
-        (Err(error), _) | (_, Err(error)) => return tracing::error!(%error, "no flow control"),
-    };
+    let (schemas, levels) =
+        match (app.resource_named(GROUP, VERSION, SCHEMAS), app.resource_named(GROUP, VERSION, LEVELS)) {
+            (Ok((_, schemas)), Ok((_, levels))) => (schemas, levels),
+            (Err(error), _) | (_, Err(error)) => return tracing::error!(%error, "no flow control"),
+        };
     let client = Client::new(app.clone());
     let changed = Arc::new(Notify::new());
     schemas.observe(Arc::new(Changed(changed.clone())));
@@ -105,7 +106,9 @@ async fn work(
         retry = writes.again;
         let parsed = read(&schemas, "FlowSchema", FlowSchema::from_json);
         fairness.engine.configure(fairness.now(), usable, parsed);
-        let written = futures_util::future::join_all(writes.schemas.iter().map(|(name, condition)| conditions::write(client, name, condition)));
+        let written = futures_util::future::join_all(
+            writes.schemas.iter().map(|(name, condition)| conditions::write(client, name, condition)),
+        );
         for outcome in written.await {
             note(outcome, &mut retry);
         }

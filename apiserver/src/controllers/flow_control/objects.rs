@@ -48,12 +48,14 @@ fn actions(wanted: &[Bootstrap], current: &[Value]) -> Vec<Action> {
     for own in wanted {
         match current.iter().find(|object| name(object) == own.name) {
             None => actions.push(Action::Create(own.object.clone())),
-            Some(object) => actions.extend(corrected(own, object).map(|object| Action::Update(own.name.to_owned(), object))),
+            Some(object) => {
+                actions.extend(corrected(own, object).map(|object| Action::Update(own.name.to_owned(), object)))
+            }
         }
     }
-    let left_over = current.iter().filter(|object| {
-        annotation(object) == Some(true) && !wanted.iter().any(|own| own.name == name(object))
-    });
+    let left_over = current
+        .iter()
+        .filter(|object| annotation(object) == Some(true) && !wanted.iter().any(|own| own.name == name(object)));
     actions.extend(left_over.map(|object| Action::Delete(name(object))));
     actions
 }

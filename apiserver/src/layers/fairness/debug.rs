@@ -1,8 +1,8 @@
 //! `/debug/api_priority_and_fairness/*`: tables of levels, queues and requests.
 
 use http::StatusCode;
-use kuorum_fairness::dump::{self, Describe, Description};
 use kuorum_fairness::Nanos;
+use kuorum_fairness::dump::{self, Describe, Description};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 

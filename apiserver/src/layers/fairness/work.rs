@@ -66,3 +66,25 @@ fn resource(entering: &Entering<'_>) -> Option<Resource> {
     let kind = kinds.registry.resource(info.group, info.version, info.resource)?;
     app.store.resource(&kind.storage_prefix)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::request::query::Query;
+
+    #[test]
+    fn which_lists_read_the_store() {
+        for (query, want) in [
+            ("", false),
+            ("limit=500", false),
+            ("resourceVersion=0&limit=500", false),
+            ("resourceVersion=7", false),
+            ("resourceVersion=7&limit=500", true),
+            ("resourceVersion=7&resourceVersionMatch=Exact", true),
+            ("resourceVersion=7&resourceVersionMatch=NotOlderThan&limit=500", false),
+        ] {
+            let options = ListOptions::parse(&Query::parse(query)).unwrap();
+            assert_eq!(reads_store(&options), want, "{query}");
+        }
+    }
+}
