@@ -12,7 +12,7 @@ Lines of the output, separated by tabs; a type is referred to by its position, `
 
     T  definition  Go type  flags  kinds             a struct; flag a: structType=atomic; kinds group/version/kind
     F  name  type  flags  number  key=value...       a field of it; e omitempty, z omitzero, p pointer, r required,
-                                                     A atomic; number of protobuf (2.1: field 1 of the message in
+                                                     A atomic, G granular; number of protobuf (2.1: field 1 of the message in
                                                      field 2; 0: not in the message); ls, lk, ps, pk, df: list type,
                                                      map keys, patch strategy, merge key, default
     N  definition  Go type  type  enum values        a named type that is not a struct
@@ -212,10 +212,11 @@ class Catalog:
             self.notes.append("%s.%s: required differs" % (self.definition(owner), name))
             required = name in published.get("required", [])
         flags += "r" if required else ""
-        atomic = "atomic" in field.markers.get("mapType", []) + field.markers.get("structType", [])
-        if schema is not None and atomic != (schema.get("x-kubernetes-map-type") == "atomic"):
+        map_type = (field.markers.get("mapType", []) + field.markers.get("structType", []) + [None])[0]
+        if schema is not None and map_type != schema.get("x-kubernetes-map-type"):
             self.notes.append("%s.%s: map type differs" % (self.definition(owner), name))
-        flags += "A" if atomic else ""
+        # A field may say that its struct is granular although the type is atomic.
+        flags += {"atomic": "A", "granular": "G"}.get(map_type, "")
         extra = []
         list_type = (field.markers.get("listType") or [None])[-1]
         keys = sorted(field.markers.get("listMapKey", []))

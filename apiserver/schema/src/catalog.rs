@@ -163,7 +163,11 @@ fn parse_field(catalog: &Catalog, line: &'static str) -> Field {
         pointer: flags.contains('p'),
         keeps_null: false,
         required: flags.contains('r'),
-        map_type: if flags.contains('A') { MapType::Atomic } else { MapType::Granular },
+        map_type: match (flags.contains('A'), flags.contains('G')) {
+            (true, _) => Some(MapType::Atomic),
+            (_, true) => Some(MapType::Granular),
+            _ => None,
+        },
         patch_strategy: extras.patch_strategy,
         patch_merge_key: extras.patch_merge_key,
         default: extras.default,

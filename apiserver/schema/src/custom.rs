@@ -70,7 +70,7 @@ fn field(name: &str, schema: TypeRef, json: &Value, required: bool) -> Field {
         pointer: true,
         keeps_null: true,
         required,
-        map_type: MapType::Granular,
+        map_type: None,
         patch_strategy: PatchStrategy::default(),
         patch_merge_key: None,
         default: json.get("default").cloned(),

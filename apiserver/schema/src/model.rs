@@ -186,7 +186,8 @@ pub struct Field {
     /// A custom resource's field: `null` is a value, not the absence of one.
     pub(crate) keeps_null: bool,
     pub(crate) required: bool,
-    pub(crate) map_type: MapType,
+    /// `None` where the type decides.
+    pub(crate) map_type: Option<MapType>,
     pub(crate) patch_strategy: PatchStrategy,
     pub(crate) patch_merge_key: Option<Text>,
     pub(crate) default: Option<Value>,
@@ -286,6 +287,16 @@ impl ListType {
             ListType::Atomic => "atomic",
             ListType::Set => "set",
             ListType::Map => "map",
+        }
+    }
+}
+
+impl MapType {
+    /// The value of `x-kubernetes-map-type`.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            MapType::Granular => "granular",
+            MapType::Atomic => "atomic",
         }
     }
 }
@@ -451,7 +462,7 @@ impl Field {
     /// `x-kubernetes-map-type` of the field, or of its type.
     pub fn map_type(&self) -> MapType {
         match (self.map_type, self.schema().node()) {
-            (MapType::Atomic, _) => MapType::Atomic,
+            (Some(of_field), _) => of_field,
             (_, Node::Object(object)) => object.map_type,
             (_, Node::Map(map)) => map.map_type,
             _ => MapType::Granular,

@@ -12,6 +12,7 @@ use super::range::IpRange;
 use super::{has_address, is_headless};
 use crate::app::Call;
 use crate::status::ApiError;
+use crate::verbs::ownership;
 
 /// How many random addresses are tried before the range is walked.
 const RANDOM_PROBES: usize = 16;
@@ -63,7 +64,8 @@ pub fn allocate(
         }
     }
     for address in chosen.iter().filter(|a| !before.contains(a)) {
-        let object = ip_address(address, service);
+        let mut object = ip_address(address, service);
+        ownership::by_server(call, &kind, "", None, &mut object);
         let mut encoded = Vec::new();
         let offset = codec::encode_stored(&object, &kind.schema, &mut encoded);
         let key = resource.key("", address);

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use serde_json::{Map, Value};
 
 use super::apply::ApplyError;
-use super::compare::{Comparison, compare};
+use super::compare::{Comparison, compare, compare_lists};
 use super::managed::{Entry, Managed, Operation, is_reset};
 use super::set::Set;
 use super::{apply, validate};
@@ -87,7 +87,14 @@ impl Tracker<'_> {
             return;
         }
         let nothing = self.nothing();
-        let managed = self.updated(live.unwrap_or(&nothing), new, managed, manager);
+        let live = live.unwrap_or(&nothing);
+        let (comparison, comparable) = compare_lists(self.schema, live, new);
+        if !comparable {
+            // Items without a key cannot be told apart; the owners are as they were.
+            put_managed(new, (!stored.is_null()).then(|| stored.clone()));
+            return;
+        }
+        let managed = self.updated(live, new, self.filtered(comparison), managed, manager);
         put_managed(new, managed.encode());
     }
 
@@ -136,8 +143,14 @@ impl Tracker<'_> {
     }
 
     /// The owners after `live` has become `new`.
-    pub(super) fn updated(&self, live: &Value, new: &Value, mut managed: Managed, manager: &str) -> Managed {
-        let comparison = self.compare(live, new);
+    fn updated(
+        &self,
+        live: &Value,
+        new: &Value,
+        comparison: Comparison,
+        mut managed: Managed,
+        manager: &str,
+    ) -> Managed {
         // Nobody owns what is not his any more.
         let mut others = Others::new(self, live, new, &comparison);
         managed.entries.retain_mut(|entry| {
@@ -164,7 +177,8 @@ impl Tracker<'_> {
 
     /// The owner of all that an object has, if nobody was tracked before.
     pub(super) fn before_first_apply(&self, live: &Value) -> Managed {
-        self.updated(&self.nothing(), live, Managed::default(), BEFORE_FIRST_APPLY)
+        let nothing = self.nothing();
+        self.updated(&nothing, live, self.compare(&nothing, live), Managed::default(), BEFORE_FIRST_APPLY)
     }
 
     /// The difference of two objects of this version, without what is reset.

@@ -107,8 +107,8 @@ impl<'d> Definitions<'d> {
         if let Some(key) = field.patch_merge_key() {
             facts.insert("x-kubernetes-patch-merge-key".into(), key.into());
         }
-        if field.map_type == MapType::Atomic {
-            facts.insert("x-kubernetes-map-type".into(), "atomic".into());
+        if let Some(map_type) = field.map_type {
+            facts.insert("x-kubernetes-map-type".into(), map_type.as_str().into());
         }
         // In version 3 nothing may stand beside a reference.
         if self.dialect == Dialect::V3 && schema.contains_key("$ref") && !facts.is_empty() {

@@ -21,6 +21,9 @@ use crate::app::{Call, Served};
 use crate::request::options::{FIELD_MANAGER_BYTES_MAX, WriteOptions, is_print};
 use crate::status::ApiError;
 
+/// The manager of what the server does by itself.
+const SERVER: &str = "kube-apiserver";
+
 /// The manager of a request: what it says, or what its user agent has before the first slash.
 pub fn manager<'a>(headers: &'a HeaderMap, options: &'a WriteOptions) -> Cow<'a, str> {
     if !options.field_manager.is_empty() {
@@ -45,11 +48,12 @@ struct OfRegistry<'a> {
 }
 
 impl OfRegistry<'_> {
-    /// The kind in another version. Versions of one kind are stored as one.
+    /// The kind in another version of its group. Versions of one kind are stored as one.
     fn sibling(&self, api_version: &str) -> Option<&Arc<Kind>> {
         let (group, version) = group_version(api_version)?;
         let kind = self.registry.kind(group, version, self.kind.row.kind)?;
-        (kind.row.storage_kind() == self.kind.row.storage_kind()).then_some(kind)
+        let same = kind.row.group == self.kind.row.group && kind.row.storage_kind() == self.kind.row.storage_kind();
+        same.then_some(kind)
     }
 }
 
@@ -101,6 +105,11 @@ impl<'a> Owners<'a> {
     pub fn apply(&self, live: Option<&Value>, config: &Value, manager: &str, force: bool) -> Result<Value, ApiError> {
         self.with(|tracker| tracker.apply(live, config, manager, force)).map_err(refusal)
     }
+}
+
+/// Records a write of another kind that the server does by itself while it answers a request.
+pub fn by_server(call: &Call<'_>, kind: &Arc<Kind>, subresource: &str, live: Option<&Value>, object: &mut Value) {
+    Owners::of(&Call { kind, ..*call }, subresource).update(live, object, SERVER);
 }
 
 /// Whether objects of the call's kind can be written in a version.
