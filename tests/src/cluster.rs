@@ -20,13 +20,19 @@ pub struct Cluster {
     /// Front-ends.
     pub apiservers: usize,
     base: u16,
+    flags: Vec<String>,
 }
 
 impl Cluster {
     /// Starts one and waits until every front-end is ready.
     pub fn start(stores: usize, apiservers: usize) -> Result<Self> {
+        Self::start_with(stores, apiservers, &[])
+    }
+
+    /// As [`Cluster::start`], with these flags for every front-end.
+    pub fn start_with(stores: usize, apiservers: usize, flags: &[String]) -> Result<Self> {
         let dir = tempfile::Builder::new().prefix("kuorum-cluster-").tempdir()?;
-        let cluster = Self { dir, stores, apiservers, base: ports::cluster_base() };
+        let cluster = Self { dir, stores, apiservers, base: ports::cluster_base(), flags: flags.to_vec() };
         cluster.up()?;
         Ok(cluster)
     }
@@ -37,6 +43,7 @@ impl Cluster {
         up.arg("--dir").arg(self.dir.path());
         up.args(["--base-port", &self.base.to_string()]);
         up.args(["--stores", &self.stores.to_string(), "--apiservers", &self.apiservers.to_string()]);
+        up.arg("--").args(&self.flags);
         script::run("deploy/local/up", &mut up).map(drop)
     }
 

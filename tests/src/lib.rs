@@ -6,6 +6,7 @@
 pub mod cluster;
 pub mod compose;
 pub mod dev;
+pub mod kms;
 pub mod kubectl;
 pub mod load;
 pub mod paths;

@@ -1,5 +1,10 @@
 //! `kuorum dev` as a user starts and stops it: its files, its second start, its refusals.
 
+#[path = "dev/audit.rs"]
+mod audit;
+#[path = "dev/encryption.rs"]
+mod encryption;
+
 use std::os::unix::fs::PermissionsExt;
 use std::process::Command;
 use std::time::Duration;
