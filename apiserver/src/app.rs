@@ -1,11 +1,13 @@
 //! What every request shares ([`App`]) and what one request carries to its verb ([`Call`]).
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use arc_swap::ArcSwap;
 use http::HeaderMap;
+use kuorum_audit::Auditor;
 use kuorum_cache::{Field, Resource, ResourceSpec, Store};
+use kuorum_encryption::Encryption;
 use kuorum_kinds::kind::Kind;
 use kuorum_kinds::registry::{Registry, UnknownKind};
 use kuorum_kinds::row::Scope;
@@ -14,12 +16,14 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::admission;
-use crate::auth::authorizer::{Authorizer, Chain};
+use crate::auth::authorizer::Authorization;
 use crate::auth::{Authenticator, User};
 use crate::config::{Config, ConfigError};
 use crate::discovery::Documents;
-use crate::layers::in_flight::InFlight;
+use crate::layers::edge::Edge;
+use crate::layers::impersonation::LastModes;
 use crate::layers::measure::Measure;
+use crate::layers::overload::Overload;
 use crate::request::info::RequestInfo;
 use crate::request::negotiate::Accept;
 use crate::request::query::Query;
@@ -34,17 +38,27 @@ pub struct App {
     /// The kinds that are served, with the documents that describe them. Swapped as a whole.
     pub kinds: ArcSwap<Served>,
     pub authenticator: Authenticator,
-    pub authorizer: Box<dyn Authorizer>,
-    pub in_flight: InFlight,
+    /// How callers were last allowed to be somebody else.
+    pub impersonation: LastModes,
+    pub authorization: Authorization,
+    pub overload: Overload,
     pub measure: Measure,
     pub admission: admission::Chain,
     pub allocators: Allocators,
+    /// What happens to a request before it is looked at.
+    pub edge: Edge,
+    /// Records requests; unset: none is.
+    pub auditor: OnceLock<Arc<Auditor>>,
+    /// Seals what is stored; unset: nothing is.
+    pub encryption: OnceLock<Arc<Encryption>>,
     /// Where clients reach this server: `host:port`, for discovery documents.
     pub external_address: String,
     /// Whether the bootstrap objects are there.
     pub bootstrapped: AtomicBool,
     /// Set at the shutdown signal: readyz is false from then on.
     pub stopping: AtomicBool,
+    /// Cancelled at the shutdown signal.
+    pub shutdown: CancellationToken,
     /// Cancelled when the drain begins, after the shutdown delay: watches end cleanly.
     pub drain: CancellationToken,
 }
@@ -79,18 +93,28 @@ impl App {
             store.register(resource_spec(kind));
         }
         store.register(crate::services::ports::resource_spec());
+        let authorization = Authorization::from_config(&config)?;
+        authorization.observe(|group, plural| {
+            let kind = registry.stored().find(|kind| kind.row.group == group && kind.row.plural == plural)?;
+            store.resource(&kind.storage_prefix)
+        });
         let documents = Documents::of(&registry);
         Ok(Arc::new(App {
             allocators: Allocators::from_config(&config)?,
             admission: admission::Chain::from_config(&config)?,
-            authorizer: Box::new(Chain::from_modes(&config.authorization_mode)),
-            in_flight: InFlight::new(config.max_requests_inflight, config.max_mutating_requests_inflight),
+            authorization,
+            overload: Overload::from_config(&config),
             measure: Measure::default(),
             kinds: ArcSwap::from_pointee(Served { registry, documents }),
+            edge: Edge::new(&config.serving),
+            auditor: OnceLock::new(),
+            encryption: OnceLock::new(),
             authenticator,
+            impersonation: LastModes::default(),
             external_address,
             bootstrapped: AtomicBool::new(false),
             stopping: AtomicBool::new(false),
+            shutdown: CancellationToken::new(),
             drain: CancellationToken::new(),
             store,
             config,
@@ -144,6 +168,8 @@ pub struct Call<'a> {
     /// When the request must have been answered. Watches have their own.
     pub deadline: Instant,
     pub warnings: &'a Warnings,
+    /// What admission adds to the request's audit event.
+    pub annotations: &'a admission::Annotations,
 }
 
 /// Texts for `Warning:` headers, collected while a request is worked on; each text once.

@@ -1,14 +1,18 @@
 //! What every cluster has from its first second: system namespaces, the `kubernetes` Service and where it leads,
 //! the Service address range, the system's priority classes.
 //!
-//! Idempotent, and any number of front-ends may do it at once: each object is created if it is absent.
+//! Idempotent, and any number of front-ends may do it at once: each object is created if it is absent. What names the
+//! front-ends themselves is kept true while they run: [`endpoints`], [`identity`].
+
+mod endpoints;
+mod identity;
+mod rbac;
 
 use std::net::{IpAddr, Ipv4Addr, UdpSocket};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use kuorum_schema::time::Timestamp;
 use serde_json::{Value, json};
 
 use crate::app::App;
@@ -17,10 +21,10 @@ use crate::loopback::{Client, Refused};
 /// How long to wait before trying again, while the store is away.
 const RETRY_INTERVAL: Duration = Duration::from_millis(500);
 
-/// How long a front-end's Lease speaks for it.
-const LEASE_SECONDS: i64 = 3600;
-/// Digits of the address's hash in the Lease's name: no two front-ends share one.
-const LEASE_NAME_DIGITS: usize = 26;
+/// How often a front-end says that it is there, as kube-apiserver's.
+const PRESENCE_INTERVAL: Duration = Duration::from_secs(10);
+/// How long a front-end that stops takes at most to say so.
+const FAREWELL_TIMEOUT: Duration = Duration::from_secs(3);
 
 const NAMESPACES: [&str; 4] = ["default", "kube-system", "kube-public", "kube-node-lease"];
 
@@ -40,11 +44,35 @@ pub async fn run(app: Arc<App>, port: u16) {
     app.bootstrapped.store(true, Ordering::Release);
 }
 
-async fn ensure_all(app: &App, client: &Client, port: u16) -> Result<(), Refused> {
+/// Keeps the objects that name this front-end true until it stops; then takes it out of the endpoints.
+pub async fn keep(app: Arc<App>, port: u16) {
+    let client = Client::new(app.clone());
+    loop {
+        tokio::select! {
+            () = tokio::time::sleep(PRESENCE_INTERVAL) => {}
+            () = app.shutdown.cancelled() => break,
+        }
+        // One that fails is tried again at the next tick, and does not hold the other up.
+        if let Err(error) = endpoints::reconcile(&app, &client, port).await {
+            tracing::warn!(%error, "the endpoints of the kubernetes Service are not renewed");
+        }
+        if let Err(error) = identity::renew(&app, &client, port).await {
+            tracing::warn!(%error, "the identity Lease is not renewed");
+        }
+    }
+    match tokio::time::timeout(FAREWELL_TIMEOUT, endpoints::leave(&app, &client, port)).await {
+        Ok(Ok(())) => {}
+        Ok(Err(error)) => tracing::warn!(%error, "still among the endpoints, until its lease expires"),
+        Err(_) => tracing::warn!("still among the endpoints, until its lease expires: no answer in time"),
+    }
+}
+
+async fn ensure_all(app: &App, client: &Client, port: u16) -> Result<(), endpoints::ReconcileError> {
     for name in NAMESPACES {
         let object = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}});
         ensure(client, "/api/v1/namespaces", name, &object).await?;
     }
+    rbac::ensure(client).await?;
     let cidrs: Vec<String> = app.allocators.addresses.iter().map(|r| r.to_string()).collect();
     let object = json!({
         "apiVersion": "networking.k8s.io/v1", "kind": "ServiceCIDR",
@@ -78,105 +106,22 @@ async fn ensure_all(app: &App, client: &Client, port: u16) -> Result<(), Refused
         });
         ensure(client, "/apis/scheduling.k8s.io/v1/priorityclasses", name, &object).await?;
     }
-    ensure_service(app, client, port).await?;
+    endpoints::reconcile(app, client, port).await?;
     ensure_config_maps(app, client).await?;
-    announce(app, client, port).await
+    Ok(identity::renew(app, client, port).await?)
 }
 
 /// What extension servers and the token tracker look for.
 async fn ensure_config_maps(app: &App, client: &Client) -> Result<(), Refused> {
     let path = "/api/v1/namespaces/kube-system/configmaps";
-    let ca = app.config.client_ca_file.as_ref().and_then(|f| std::fs::read_to_string(f).ok()).unwrap_or_default();
+    let name = "kube-apiserver-legacy-service-account-token-tracking";
     let today = crate::verbs::store::now();
-    for (name, key, value) in [
-        ("extension-apiserver-authentication", "client-ca-file", ca.as_str()),
-        ("kube-apiserver-legacy-service-account-token-tracking", "since", today.split('T').next().unwrap_or("")),
-    ] {
-        let object = json!({
-            "apiVersion": "v1", "kind": "ConfigMap",
-            "metadata": {"name": name, "namespace": "kube-system"}, "data": {key: value},
-        });
-        ensure(client, path, name, &object).await?;
-    }
-    Ok(())
-}
-
-/// The Lease by which a front-end is known. Its name follows from the address, so that a restart renews it.
-async fn announce(app: &App, client: &Client, port: u16) -> Result<(), Refused> {
-    let holder = format!("{}:{port}", advertised(app));
-    let name = format!("apiserver-{}", &crate::discovery::hash(holder.as_bytes()).to_lowercase()[..LEASE_NAME_DIGITS]);
-    let renewed = Timestamp { seconds: crate::tls::unix_now(), nanos: 0 }.to_rfc3339_micro();
-    let lease = json!({
-        "apiVersion": "coordination.k8s.io/v1", "kind": "Lease",
-        "metadata": {
-            "name": name, "namespace": "kube-system",
-            "labels": {"apiserver.kubernetes.io/identity": "kube-apiserver"},
-        },
-        "spec": {"holderIdentity": holder, "leaseDurationSeconds": LEASE_SECONDS, "renewTime": renewed},
+    let object = json!({
+        "apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name, "namespace": "kube-system"},
+        "data": {"since": today.split('T').next().unwrap_or_default()},
     });
-    let path = "/apis/coordination.k8s.io/v1/namespaces/kube-system/leases";
-    if ensure(client, path, &name, &lease).await? {
-        return Ok(());
-    }
-    let path = format!("{path}/{name}");
-    let mut current = client.get(&path).await?;
-    current["spec"] = lease["spec"].clone();
-    client.put(&path, &current).await.map(drop)
-}
-
-/// The `kubernetes` Service has the first address of the range; its endpoints are the front-ends.
-async fn ensure_service(app: &App, client: &Client, port: u16) -> Result<(), Refused> {
-    let address = app.allocators.addresses[0].at(1).to_string();
-    let service = json!({
-        "apiVersion": "v1", "kind": "Service",
-        "metadata": {
-            "name": "kubernetes", "namespace": "default",
-            "labels": {"component": "apiserver", "provider": "kubernetes"},
-        },
-        "spec": {
-            "clusterIP": address, "type": "ClusterIP", "sessionAffinity": "None",
-            "ports": [{"name": "https", "port": 443, "protocol": "TCP", "targetPort": port}],
-        },
-    });
-    ensure(client, "/api/v1/namespaces/default/services", "kubernetes", &service).await?;
-    let own = advertised(app);
-    if own.is_loopback() || own.is_unspecified() {
-        // Not an address that another host could use; endpoints may not have it.
-        return Ok(());
-    }
-    let own = own.to_string();
-    let ports = json!([{"name": "https", "port": port, "protocol": "TCP"}]);
-    let family = if own.contains(':') { "IPv6" } else { "IPv4" };
-    let slice = json!({
-        "apiVersion": "discovery.k8s.io/v1", "kind": "EndpointSlice",
-        "metadata": {
-            "name": "kubernetes", "namespace": "default", "labels": {"kubernetes.io/service-name": "kubernetes"},
-        },
-        "addressType": family,
-        "endpoints": [{"addresses": [own], "conditions": {"ready": true}}],
-        "ports": ports,
-    });
-    let path = "/apis/discovery.k8s.io/v1/namespaces/default/endpointslices";
-    ensure_member(client, path, &slice, |object| {
-        let endpoints = object.get_mut("endpoints").and_then(Value::as_array_mut)?;
-        let known = endpoints.iter().any(|e| e["addresses"][0] == own.as_str());
-        (!known).then(|| endpoints.push(json!({"addresses": [own], "conditions": {"ready": true}})))
-    })
-    .await?;
-    let endpoints = json!({
-        "apiVersion": "v1", "kind": "Endpoints",
-        "metadata": {
-            "name": "kubernetes", "namespace": "default",
-            "labels": {"endpointslice.kubernetes.io/skip-mirror": "true"},
-        },
-        "subsets": [{"addresses": [{"ip": own}], "ports": ports}],
-    });
-    ensure_member(client, "/api/v1/namespaces/default/endpoints", &endpoints, |object| {
-        let addresses = object.get_mut("subsets")?.get_mut(0)?.get_mut("addresses")?.as_array_mut()?;
-        let known = addresses.iter().any(|a| a["ip"] == own.as_str());
-        (!known).then(|| addresses.push(json!({"ip": own})))
-    })
-    .await
+    ensure(client, path, name, &object).await?;
+    crate::auth::trust::reconcile(&app.config, client).await
 }
 
 /// Creates an object if it is absent. Returns whether it was.
@@ -192,24 +137,6 @@ async fn ensure(client: &Client, path: &str, name: &str, object: &Value) -> Resu
         Err(refused) if refused.code == 409 => Ok(false),
         Err(refused) => Err(refused),
     }
-}
-
-/// Creates an object, or adds this server to it. `add` returns `None` if it is in there already.
-async fn ensure_member(
-    client: &Client,
-    path: &str,
-    object: &Value,
-    add: impl Fn(&mut Value) -> Option<()>,
-) -> Result<(), Refused> {
-    if ensure(client, path, "kubernetes", object).await? {
-        return Ok(());
-    }
-    let path = format!("{path}/kubernetes");
-    let mut current = client.get(&path).await?;
-    if add(&mut current).is_some() {
-        client.put(&path, &current).await?;
-    }
-    Ok(())
 }
 
 /// The address under which others reach this server.

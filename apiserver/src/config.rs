@@ -9,6 +9,9 @@ use std::time::Duration;
 
 use clap::Args;
 
+use crate::options::{AuditOptions, AuthenticationOptions, ServingOptions};
+pub use kuorum_schema::time::duration;
+
 /// What the settings say is wrong.
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigError {
@@ -63,11 +66,11 @@ pub struct Config {
     /// Authorization modes, in order: AlwaysAllow, AlwaysDeny, Node, RBAC, Webhook, ABAC.
     #[arg(long, env = "KUORUM_AUTHORIZATION_MODE", value_delimiter = ',', default_value = "Node,RBAC")]
     pub authorization_mode: Vec<String>,
-    /// Issuer of service account tokens.
-    #[arg(long, env = "KUORUM_SERVICE_ACCOUNT_ISSUER", default_value = "https://kubernetes.default.svc.cluster.local")]
+    /// Issuers of service account tokens; the first one signs.
+    #[arg(long, env = "KUORUM_SERVICE_ACCOUNT_ISSUER", value_delimiter = ',', default_value = "https://kubernetes.default.svc.cluster.local")]
     pub service_account_issuer: Vec<String>,
-    /// Public keys that verify service account tokens, PEM.
-    #[arg(long, env = "KUORUM_SERVICE_ACCOUNT_KEY_FILE", value_name = "FILE")]
+    /// Keys that verify service account tokens, public or private, PEM; by default the one that signs.
+    #[arg(long, env = "KUORUM_SERVICE_ACCOUNT_KEY_FILE", value_delimiter = ',', value_name = "FILE")]
     pub service_account_key_file: Vec<PathBuf>,
     /// Private key that signs service account tokens, PEM.
     #[arg(long, env = "KUORUM_SERVICE_ACCOUNT_SIGNING_KEY_FILE", value_name = "FILE")]
@@ -82,6 +85,9 @@ pub struct Config {
     /// Admission plugins to leave out.
     #[arg(long, env = "KUORUM_DISABLE_ADMISSION_PLUGINS", value_delimiter = ',')]
     pub disable_admission_plugins: Vec<String>,
+    /// AdmissionConfiguration: settings of admission plugins, YAML.
+    #[arg(long, env = "KUORUM_ADMISSION_CONTROL_CONFIG_FILE", value_name = "FILE")]
+    pub admission_control_config_file: Option<PathBuf>,
     /// Whether privileged containers are allowed.
     #[arg(long, env = "KUORUM_ALLOW_PRIVILEGED", default_value_t = false, num_args = 0..=1, default_missing_value = "true", require_equals = true, action = clap::ArgAction::Set)]
     pub allow_privileged: bool,
@@ -93,6 +99,10 @@ pub struct Config {
     #[arg(long, env = "KUORUM_SERVICE_NODE_PORT_RANGE", default_value = "30000-32767")]
     pub service_node_port_range: String,
 
+    /// Whether requests are served by FlowSchemas and PriorityLevelConfigurations, on as many seats as the two limits
+    /// below add up to; else by these limits alone.
+    #[arg(long, env = "KUORUM_ENABLE_PRIORITY_AND_FAIRNESS", default_value_t = true, num_args = 0..=1, default_missing_value = "true", require_equals = true, action = clap::ArgAction::Set)]
+    pub enable_priority_and_fairness: bool,
     /// Non-mutating requests worked on at once; more get 429. 0: no limit.
     #[arg(long, env = "KUORUM_MAX_REQUESTS_INFLIGHT", default_value_t = 400)]
     pub max_requests_inflight: usize,
@@ -116,12 +126,12 @@ pub struct Config {
     )]
     pub http2_max_streams_per_connection: u32,
 
-    /// Audit policy, YAML.
-    #[arg(long, env = "KUORUM_AUDIT_POLICY_FILE", value_name = "FILE")]
-    pub audit_policy_file: Option<PathBuf>,
-    /// Audit log; `-` is standard output.
-    #[arg(long, env = "KUORUM_AUDIT_LOG_PATH", value_name = "FILE")]
-    pub audit_log_path: Option<PathBuf>,
+    #[command(flatten)]
+    pub authentication: AuthenticationOptions,
+    #[command(flatten)]
+    pub audit: AuditOptions,
+    #[command(flatten)]
+    pub serving: ServingOptions,
     /// Feature gates, `Name=true,…`.
     #[arg(long, env = "KUORUM_FEATURE_GATES", value_delimiter = ',')]
     pub feature_gates: Vec<String>,
@@ -129,6 +139,12 @@ pub struct Config {
     /// Controllers to run in this process, with kube-controller-manager's syntax: `*`, names, `-name`; `-*` is none.
     #[arg(long, env = "KUORUM_CONTROLLERS", value_delimiter = ',', default_value = "-*", allow_hyphen_values = true)]
     pub controllers: Vec<String>,
+    /// Whether of several front-ends with controllers one runs them, chosen by a Lease.
+    #[arg(long, env = "KUORUM_LEADER_ELECT", default_value_t = true, num_args = 0..=1, default_missing_value = "true", require_equals = true, action = clap::ArgAction::Set)]
+    pub leader_elect: bool,
+    /// CA that pods know the API server by (kube-root-ca.crt), PEM; by default the one of client certificates.
+    #[arg(long, env = "KUORUM_ROOT_CA_FILE", value_name = "FILE")]
+    pub root_ca_file: Option<PathBuf>,
 
     /// Store members, `https://host:port`.
     #[arg(long, env = "KUORUM_STORAGE_SERVERS", value_delimiter = ',')]
@@ -165,19 +181,24 @@ impl Default for Config {
             api_audiences: Vec::new(),
             enable_admission_plugins: Vec::new(),
             disable_admission_plugins: Vec::new(),
+            admission_control_config_file: None,
             allow_privileged: false,
             service_cluster_ip_range: vec!["10.0.0.0/24".to_owned()],
             service_node_port_range: "30000-32767".to_owned(),
+            enable_priority_and_fairness: true,
             max_requests_inflight: 400,
             max_mutating_requests_inflight: 200,
             request_timeout: Duration::from_secs(60),
             min_request_timeout: 1800,
             shutdown_delay_duration: Duration::ZERO,
             http2_max_streams_per_connection: 1000,
-            audit_policy_file: None,
-            audit_log_path: None,
+            authentication: AuthenticationOptions::default(),
+            audit: AuditOptions::default(),
+            serving: ServingOptions::default(),
             feature_gates: Vec::new(),
             controllers: vec!["-*".to_owned()],
+            leader_elect: true,
+            root_ca_file: None,
             storage_servers: Vec::new(),
             storage_cafile: None,
             storage_certfile: None,
@@ -211,42 +232,19 @@ impl Config {
         if let Err(why) = crate::services::range::PortRange::parse(&self.service_node_port_range) {
             return invalid("service-node-port-range", why);
         }
+        let seats = (self.max_requests_inflight, self.max_mutating_requests_inflight);
+        if self.enable_priority_and_fairness && seats == (0, 0) {
+            let why = "and --max-mutating-requests-inflight must add up to something positive";
+            return invalid("max-requests-inflight", why.into());
+        }
+        self.audit.validate()?;
+        self.authentication.validate()?;
+        self.serving.validate()?;
         if let Err(why) = crate::controllers::Selection::parse(&self.controllers) {
             return invalid("controllers", why);
         }
         Ok(())
     }
-}
-
-/// A Go duration: `1m0s`, `500ms`, `1.5h`; a bare number is not one, except `0`.
-pub fn duration(text: &str) -> Result<Duration, String> {
-    let bad = || format!("time: invalid duration {text:?}");
-    if text == "0" {
-        return Ok(Duration::ZERO);
-    }
-    let mut rest = text.strip_prefix('+').unwrap_or(text);
-    if rest.is_empty() {
-        return Err(bad());
-    }
-    let mut seconds = 0f64;
-    while !rest.is_empty() {
-        let digits = rest.find(|c: char| !c.is_ascii_digit() && c != '.').ok_or_else(bad)?;
-        let number: f64 = rest[..digits].parse().map_err(|_| bad())?;
-        rest = &rest[digits..];
-        let unit = rest.find(|c: char| c.is_ascii_digit() || c == '.').unwrap_or(rest.len());
-        seconds += number
-            * match &rest[..unit] {
-                "ns" => 1e-9,
-                "us" | "µs" | "μs" => 1e-6,
-                "ms" => 1e-3,
-                "s" => 1.0,
-                "m" => 60.0,
-                "h" => 3600.0,
-                _ => return Err(bad()),
-            };
-        rest = &rest[unit..];
-    }
-    Duration::try_from_secs_f64(seconds).map_err(|_| bad())
 }
 
 /// Puts the settings of a `--config` file in front of the flags, so that flags win over it; those that the

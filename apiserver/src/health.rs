@@ -21,13 +21,31 @@ struct Check {
 }
 
 const EVERYWHERE: &[&str] = &["healthz", "livez", "readyz"];
+/// There only where keys are, or may come to be, in a KMS.
+const KMS_PROVIDERS: &str = "kms-providers";
+
+impl Check {
+    fn exists(&self, app: &App) -> bool {
+        self.name != KMS_PROVIDERS || app.encryption.get().is_some_and(|e| e.health().is_some())
+    }
+}
 
 /// In the order in which `?verbose` lists them.
 const CHECKS: &[Check] = &[
     Check { name: "ping", on: EVERYWHERE, holds: |_| true },
     Check { name: "log", on: EVERYWHERE, holds: |_| true },
-    Check { name: "storage", on: &["healthz", "readyz"], holds: |app| app.store.ready() },
+    Check { name: "storage", on: &["healthz", "readyz"], holds: |app| app.store.ready() && app.store.available() },
+    Check {
+        name: KMS_PROVIDERS,
+        on: EVERYWHERE,
+        holds: |app| app.encryption.get().and_then(|e| e.health()).is_none_or(|health| health.is_ok()),
+    },
     Check { name: "informer-sync", on: &["readyz"], holds: |app| app.store.ready() },
+    Check {
+        name: "poststarthook/rbac/bootstrap-roles",
+        on: EVERYWHERE,
+        holds: |app| app.bootstrapped.load(Ordering::Acquire),
+    },
     Check {
         name: "poststarthook/bootstrap-controller",
         on: EVERYWHERE,
@@ -45,7 +63,7 @@ pub fn respond(app: &App, path: &str, query: &Query<'_>) -> Option<Response> {
     if !EVERYWHERE.contains(&endpoint) {
         return None;
     }
-    let mut checks = CHECKS.iter().filter(|c| c.on.contains(&endpoint));
+    let mut checks = CHECKS.iter().filter(|c| c.on.contains(&endpoint) && c.exists(app));
     let Some(name) = name else { return Some(all(app, endpoint, checks.collect(), query)) };
     Some(match checks.find(|c| c.name == name) {
         None => respond::page_not_found(),
@@ -105,7 +123,8 @@ pub fn collect_metrics() {
 }
 
 /// `/metrics` in the Prometheus text format.
-pub fn metrics() -> Response {
-    let text = METRICS.get().map(PrometheusHandle::render).unwrap_or_default();
+pub fn metrics(app: &App) -> Response {
+    let mut text = METRICS.get().map(PrometheusHandle::render).unwrap_or_default();
+    app.overload.write_metrics(&mut text);
     routes::ok(text, "text/plain; version=0.0.4; charset=utf-8; escaping=underscores")
 }

@@ -12,6 +12,18 @@ use crate::auth::Peer;
 use crate::body::Payload;
 use crate::layers::stack;
 
+/// A name as a segment of a path: names of RBAC objects may have any character but `/` and `%`.
+pub fn segment(name: &str) -> String {
+    let mut out = String::with_capacity(name.len());
+    for byte in name.bytes() {
+        match byte {
+            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' | b':' => out.push(byte as char),
+            other => out.push_str(&format!("%{other:02X}")),
+        }
+    }
+    out
+}
+
 /// An answer other than success.
 #[derive(Debug, thiserror::Error)]
 #[error("{method} {path}: {code} {message}")]
@@ -46,19 +58,34 @@ impl Client {
         self.send(Method::PUT, path, Some(body)).await
     }
 
+    /// Server-side apply. The path says `fieldManager` and, if conflicts are to be won, `force`.
+    pub async fn apply(&self, path: &str, configuration: &Value) -> Result<Value, Refused> {
+        self.send_as(Method::PATCH, path, "application/apply-patch+yaml", Some(configuration)).await
+    }
+
     pub async fn delete(&self, path: &str) -> Result<Value, Refused> {
         self.send(Method::DELETE, path, None).await
     }
 
     async fn send(&self, method: Method, path: &str, body: Option<&Value>) -> Result<Value, Refused> {
+        self.send_as(method, path, "application/json", body).await
+    }
+
+    async fn send_as(
+        &self,
+        method: Method,
+        path: &str,
+        content_type: &'static str,
+        body: Option<&Value>,
+    ) -> Result<Value, Refused> {
         let refused =
             |code: u16, message: String| Refused { method: method.clone(), path: path.to_owned(), code, message };
         let payload = body.map_or_else(Bytes::new, |b| Bytes::from(b.to_string()));
         let request = Request::builder()
             .method(method.clone())
             .uri(path)
-            .header(http::header::CONTENT_TYPE, "application/json")
-            .header(http::header::USER_AGENT, "kuorum-apiserver")
+            .header(http::header::CONTENT_TYPE, content_type)
+            .header(http::header::USER_AGENT, "kube-apiserver/v1.36.0")
             .body(Payload::Bytes(payload))
             .map_err(|e| refused(400, e.to_string()))?;
         let response = stack::handle(&self.app, &self.peer, request).await;

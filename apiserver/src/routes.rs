@@ -9,12 +9,13 @@ use kuorum_kinds::kind::Kind;
 use kuorum_kinds::row::{Scope, Subresource, SubresourceRole};
 use tokio::time::Instant;
 
+use crate::admission::Annotations;
 use crate::app::{App, Call, Warnings};
 use crate::auth::{Peer, User};
 use crate::body::Payload;
 use crate::discovery;
 use crate::health;
-use crate::layers::respond;
+use crate::layers::{fairness, respond};
 use crate::request::info::RequestInfo;
 use crate::request::negotiate::{Accept, PRODUCES, PRODUCES_LIST, Views};
 use crate::request::query::Query;
@@ -32,6 +33,7 @@ pub struct Request<'a> {
     pub user: &'a User,
     pub deadline: Instant,
     pub warnings: &'a Warnings,
+    pub annotations: &'a Annotations,
 }
 
 /// Answers an admitted request.
@@ -55,7 +57,11 @@ async fn document(request: Request<'_>) -> Result<Response, ApiError> {
             }
             discovery::version(&request)
         }
-        "/metrics" => Ok(health::metrics()),
+        "/metrics" => Ok(health::metrics(request.app)),
+        _ if trimmed.starts_with(fairness::DEBUG_PREFIX) => Ok(fairness::debug(&request)),
+        discovery::openid::CONFIGURATION_PATH | discovery::openid::KEYS_PATH => {
+            discovery::openid::respond(&request, trimmed).unwrap_or_else(|| Ok(respond::page_not_found()))
+        }
         "/openapi/v2" | "/openapi/v3" => discovery::openapi::respond(&request, trimmed).await,
         _ if trimmed.starts_with("/openapi/v3/") => discovery::openapi::respond(&request, trimmed).await,
         "/api" | "/apis" => discovery::root(&request, trimmed),
@@ -64,15 +70,9 @@ async fn document(request: Request<'_>) -> Result<Response, ApiError> {
     }
 }
 
-/// Kinds that warn whoever uses them.
-const DEPRECATED: &[(&str, &str, &str, &str)] = &[
-    ("", "v1", "ComponentStatus", "v1 ComponentStatus is deprecated in v1.19+"),
-    ("", "v1", "Endpoints", "v1 Endpoints is deprecated in v1.33+; use discovery.k8s.io/v1 EndpointSlice"),
-];
-
 /// How a handler is found: by verb for objects, by role for subresources.
 async fn resource(request: Request<'_>, payload: Payload) -> Result<Response, ApiError> {
-    let Request { app, parts, query, info, user, deadline, warnings, .. } = request;
+    let Request { app, parts, query, info, user, deadline, warnings, annotations, .. } = request;
     let method = &parts.method;
     let kind = {
         let served = app.kinds.load();
@@ -91,11 +91,8 @@ async fn resource(request: Request<'_>, payload: Payload) -> Result<Response, Ap
     // A proxy passes every method on.
     let method = if connects && matches!(*method, Method::HEAD | Method::OPTIONS) { &Method::GET } else { method };
     let allowed = verb_of(method, info).filter(|v| target.allows(v));
-    if let Some((.., text)) =
-        DEPRECATED.iter().find(|(g, v, k, _)| (*g, *v, *k) == (kind.row.group, kind.row.version, kind.row.kind))
-        && (allowed.is_some() || info.verb == "watch")
-    {
-        warnings.add(*text);
+    if !kind.row.deprecation.is_empty() && (allowed.is_some() || info.verb == "watch") {
+        warnings.add(kind.row.deprecation);
     }
     let verb = match allowed {
         Some(verb) => verb,
@@ -124,7 +121,8 @@ async fn resource(request: Request<'_>, payload: Payload) -> Result<Response, Ap
     if !app.store.ready() && tokio::time::timeout_at(deadline, app.store.wait_ready()).await.is_err() {
         return Err(ApiError::unavailable("the store's objects are not loaded yet".to_owned(), 1));
     }
-    let call = Call { app, info, query, headers: &parts.headers, accept, user, kind: &kind, deadline, warnings };
+    let headers = &parts.headers;
+    let call = Call { app, info, query, headers, accept, user, kind: &kind, deadline, warnings, annotations };
     if info.name == "." || info.name == ".." {
         return Err(ApiError::bad_request(format!("Name parameter invalid: {0:?}: may not be '{0}'", info.name)));
     }

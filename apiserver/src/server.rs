@@ -19,15 +19,15 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::app::{App, AppError};
-use crate::auth::tokens::{TokenFileError, Tokens};
-use crate::auth::{Authenticator, Peer};
+use crate::auditor::{self, AuditError};
+use crate::auth::{self, Peer};
 use crate::body::Payload;
 use crate::coalesce::coalesce;
 use crate::config::{Config, ConfigError};
 use crate::controllers::{self, Selection};
 use crate::layers::stack;
-use crate::tls::{Certificates, TlsError};
-use crate::{bootstrap, health};
+use crate::tls::{Certificates, TlsError, sni};
+use crate::{bootstrap, encryption, health};
 
 /// Why a front-end did not start, or stopped.
 #[derive(Debug, thiserror::Error)]
@@ -39,9 +39,13 @@ pub enum ServeError {
     #[error(transparent)]
     Tls(#[from] TlsError),
     #[error(transparent)]
-    Tokens(#[from] TokenFileError),
+    Authentication(#[from] auth::setup::SetupError),
     #[error(transparent)]
     App(#[from] AppError),
+    #[error(transparent)]
+    Audit(#[from] AuditError),
+    #[error("encryption provider configuration: {0}")]
+    Encryption(#[from] kuorum_encryption::ConfigError),
 }
 
 /// A client that has not finished its handshake by then is cut off.
@@ -86,38 +90,53 @@ pub async fn run_embedded(
     config.validate()?;
     health::collect_metrics();
     let certificates = match (&config.tls_cert_file, &config.tls_private_key_file) {
-        (Some(cert), Some(key)) => Arc::new(Certificates::load(cert, key, config.client_ca_file.as_deref())?),
+        (Some(cert), Some(key)) => {
+            let named = config.serving.tls_sni_cert_key.iter().map(|text| sni::Spec::parse(text)).collect();
+            let invalid = |why| ConfigError::Invalid { flag: "tls-sni-cert-key", why };
+            let named: Vec<sni::Spec> = Result::map_err(named, invalid)?;
+            Arc::new(Certificates::load(cert, key, config.client_ca_file.as_deref(), named)?)
+        }
         _ => {
             let why = "is needed (kuorum pki makes certificates)".to_owned();
             return Err(ConfigError::Invalid { flag: "tls-cert-file", why }.into());
         }
     };
-    let tls = Arc::new(certificates.server_config(&config.tls_min_version)?);
+    let tls = Arc::new(certificates.server_config(&config.tls_min_version, &config.serving.tls_cipher_suites)?);
     let address = SocketAddr::new(config.bind_address, config.secure_port);
     let listener = TcpListener::bind(address).await.map_err(|source| ServeError::Listen { address, source })?;
     let address = listener.local_addr().map_err(|source| ServeError::Listen { address, source })?;
-    let tokens = match &config.token_auth_file {
-        Some(path) => Tokens::load(path)?,
-        None => Tokens::default(),
-    };
-    let authenticator = Authenticator::new(Some(certificates.client_ca()), tokens, config.anonymous_auth);
+    let authentication = auth::setup::authenticators(&config, &store, certificates.client_ca())?;
     let selection =
         Selection::parse(&config.controllers).map_err(|why| ConfigError::Invalid { flag: "controllers", why })?;
     let external = external_address(&config, address);
-    let app = App::new(config, store, authenticator, external)?;
+    let auditor = auditor::open(&config.audit)?;
+    let sealing = encryption::load(&config.serving, &store).await?;
+    let app = App::new(config, store, authentication.authenticator, external)?;
+    auditor.iter().for_each(|auditor| drop(app.auditor.set(auditor.clone())));
     app.store.start();
 
     let background = TaskTracker::new();
+    if let Some(sealing) = sealing {
+        let _ = app.encryption.set(sealing.clone());
+        let (store, drain) = (app.store.clone(), app.drain.clone());
+        background.spawn(async move {
+            tokio::select! { () = encryption::run(sealing, store) => {}, () = drain.cancelled() => {} }
+        });
+    }
     let watching = certificates.clone();
     let drain = app.drain.clone();
     background.spawn(async move {
         tokio::select! { () = watching.watch_files() => {}, () = drain.cancelled() => {} }
     });
+    auth::setup::spawn(&app, &background, authentication.legacy_uses);
     background.spawn(prepare(app.clone(), address.port(), selection));
     started(address);
     serve(&app, listener, TlsAcceptor::from(tls), shutdown).await;
     background.close();
     background.wait().await;
+    if let Some(auditor) = auditor {
+        auditor.close().await;
+    }
     Ok(())
 }
 
@@ -127,9 +146,24 @@ async fn prepare(app: Arc<App>, port: u16, selection: Selection) {
         () = app.store.wait_ready() => {}
         () = app.drain.cancelled() => return,
     }
+    let flow_control = tokio::spawn(controllers::flow_control::run(app.clone()));
     bootstrap::run(app.clone(), port).await;
-    if selection.enabled("namespace-controller") {
-        controllers::namespace::run(app).await;
+    let aggregation = async {
+        if selection.enabled("clusterrole-aggregation-controller") {
+            controllers::cluster_role_aggregation::run(app.clone()).await;
+        }
+    };
+    let namespaces = async {
+        if selection.enabled("namespace-controller") {
+            controllers::namespace::run(app.clone()).await;
+        }
+    };
+    let identity = format!("{}_{port}", bootstrap::advertised(&app));
+    let elected = controllers::run_elected(app.clone(), &selection, &identity);
+    let presence = bootstrap::keep(app.clone(), port);
+    let (_, _, _, _, flow_control) = tokio::join!(aggregation, namespaces, elected, presence, flow_control);
+    if let Err(error) = flow_control {
+        tracing::error!(%error, "flow control has ended");
     }
 }
 
@@ -150,6 +184,7 @@ async fn serve(app: &Arc<App>, listener: TcpListener, tls: TlsAcceptor, shutdown
     let stopping = async {
         shutdown.cancelled().await;
         app.stopping.store(true, std::sync::atomic::Ordering::Release);
+        app.shutdown.cancel();
         if !delay.is_zero() {
             tracing::info!(seconds = delay.as_secs(), "no longer ready; still serving");
             tokio::time::sleep(delay).await;
@@ -171,14 +206,44 @@ async fn serve(app: &Arc<App>, listener: TcpListener, tls: TlsAcceptor, shutdown
             }
         }
     }
-    drop(listener);
     app.drain.cancel();
     close.cancel();
     connections.close();
     let limit = app.config.request_timeout + DRAIN_GRACE;
-    if tokio::time::timeout(limit, connections.wait()).await.is_err() {
+    let drained = async {
+        if app.config.serving.shutdown_send_retry_after {
+            app.edge.refuse();
+            turn_away(app, &listener, &tls, connections.wait()).await;
+        } else {
+            drop(listener);
+            connections.wait().await;
+        }
+    };
+    if tokio::time::timeout(limit, drained).await.is_err() {
         tracing::warn!(connections = connections.len(), "connections were still open at the end of the drain");
     }
+}
+
+/// Takes connections, whose requests are refused, for as long as `drained` lasts.
+async fn turn_away(app: &Arc<App>, listener: &TcpListener, tls: &TlsAcceptor, drained: impl Future<Output = ()>) {
+    let connections = TaskTracker::new();
+    let close = CancellationToken::new();
+    tokio::pin!(drained);
+    loop {
+        tokio::select! {
+            () = &mut drained => break,
+            accepted = listener.accept() => match accepted {
+                Ok((socket, peer)) => {
+                    connections.spawn(connection(app.clone(), socket, peer, tls.clone(), close.clone()));
+                }
+                Err(_) => tokio::time::sleep(ACCEPT_PAUSE).await,
+            },
+        }
+    }
+    close.cancel();
+    connections.close();
+    // Their answers are ready: a moment for them to leave.
+    let _ = tokio::time::timeout(DRAIN_GRACE, connections.wait()).await;
 }
 
 async fn connection(app: Arc<App>, socket: TcpStream, address: SocketAddr, tls: TlsAcceptor, close: CancellationToken) {
@@ -208,6 +273,10 @@ async fn speak_http2(
     close: CancellationToken,
 ) -> Result<(), hyper::Error> {
     let streams = app.config.http2_max_streams_per_connection.max(1);
+    let goaway_chance = app.config.serving.goaway_chance;
+    // Ends this connection alone.
+    let close = close.child_token();
+    let going_away = close.clone();
     let mut builder = http2::Builder::new(TokioExecutor::new());
     builder
         .timer(TokioTimer::new())
@@ -220,6 +289,9 @@ async fn speak_http2(
         .keep_alive_interval(PING_INTERVAL)
         .keep_alive_timeout(PING_TIMEOUT);
     let service = service_fn(move |request: http::Request<hyper::body::Incoming>| {
+        if goaway_chance > 0.0 && rand::random::<f64>() < goaway_chance {
+            going_away.cancel();
+        }
         let (app, peer) = (app.clone(), peer.clone());
         async move { Ok::<_, std::convert::Infallible>(stack::handle(&app, &peer, request.map(Payload::Incoming)).await) }
     });

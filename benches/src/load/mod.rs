@@ -6,6 +6,7 @@ pub mod client;
 pub mod fairness;
 pub mod fanout;
 pub mod kubeconfig;
+pub mod meter;
 pub mod objects;
 pub mod pace;
 pub mod plot;

@@ -1,7 +1,7 @@
 //! The request scenarios: what one request is, and the workers that send them.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use anyhow::{Result, bail};
 use bytes::Bytes;
@@ -14,10 +14,11 @@ use serde_json::json;
 use super::args::{Args, Scenario};
 use super::client::Client;
 use super::kubeconfig::Target;
+use super::meter::Meter;
 use super::objects::Objects;
 use super::pace::Pace;
 use super::report::{Report, histogram, record};
-use super::{fairness, fanout, usage};
+use super::{fairness, fanout};
 
 /// Conflicts in a row after which a writer of `update-conflict` gives up and counts a failure.
 const CONFLICTS_MAX: u32 = 10_000;
@@ -88,8 +89,7 @@ pub async fn run(args: Args, target: Target) -> Result<Report> {
 
     run.progress.set_position(0);
     run.progress.set_message(format!("{:?}", run.args.scenario));
-    let before = usage::read(&run.args.pids)?;
-    let started = Instant::now();
+    let meter = Meter::start(&run.args.pids)?;
     let mut notes = Vec::new();
     let tally = match run.args.scenario {
         Scenario::WatchFanOut => fanout::run(&run, &target, &clients).await?,
@@ -100,28 +100,15 @@ pub async fn run(args: Args, target: Target) -> Result<Report> {
         }
         _ => drive(&run, &clients, concurrency).await?,
     };
-    let elapsed = started.elapsed();
-    let mut used = usage::read(&run.args.pids)?;
-    used.cpu = used.cpu.saturating_sub(before.cpu);
+    let measured = meter.stop()?;
     run.progress.finish_and_clear();
     let args = &run.args;
-    Ok(Report {
-        scenario: format!("{:?}", args.scenario),
-        unit: if args.scenario == Scenario::WatchFanOut { "events" } else { "requests" },
-        done: tally.done,
-        failed: tally.failed,
-        conflicts: tally.conflicts,
-        bytes: tally.bytes,
-        elapsed,
-        latency_us: tally.latency_us,
-        usage: (!args.pids.is_empty()).then_some(used),
-        settings: json!({
-            "concurrency": concurrency, "connections": clients.len(), "rate": args.rate, "kind": format!("{:?}", args.kind),
-            "size": args.size, "objects": args.objects, "limit": args.limit, "watchers": args.watchers,
-        }),
-        example: tally.example,
-        notes,
-    })
+    let settings = json!({
+        "concurrency": concurrency, "connections": clients.len(), "rate": args.rate, "kind": format!("{:?}", args.kind),
+        "size": args.size, "objects": args.objects, "limit": args.limit, "watchers": args.watchers,
+    });
+    let unit = if args.scenario == Scenario::WatchFanOut { "events" } else { "requests" };
+    Ok(Report { unit, notes, ..measured.report(format!("{:?}", args.scenario), tally, settings) })
 }
 
 /// The namespace, and the objects that the scenario reads.

@@ -2,7 +2,7 @@
 //! and the same linearizable read, each through the client that an API server would use.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
 use bytes::Bytes;
@@ -11,10 +11,10 @@ use rand::RngExt as _;
 use tokio::sync::mpsc;
 use tonic::transport::{Certificate, Channel, ClientTlsConfig, Endpoint, Identity};
 
+use crate::load::meter::Meter;
 use crate::load::pace::Pace;
 use crate::load::report::Report;
 use crate::load::scenario::Tally;
-use crate::load::usage;
 
 pub mod etcd;
 pub mod kuorum;
@@ -109,8 +109,7 @@ pub async fn run(args: Args) -> Result<Report> {
         let fill = Arc::new(Pace::new(args.keys.max(1), 0.0, 0.0));
         drive(&args, &handle, fill, |n| (Operation::Create, seeded(&tag, n), value.clone()), 64).await?;
     }
-    let before = usage::read(&args.pids)?;
-    let started = Instant::now();
+    let meter = Meter::start(&args.pids)?;
     let pace = Arc::new(Pace::new(0, args.seconds, 0.0));
     let tally = drive(
         &args,
@@ -127,23 +126,9 @@ pub async fn run(args: Args) -> Result<Report> {
         args.concurrency,
     )
     .await?;
-    let elapsed = started.elapsed();
-    let mut used = usage::read(&args.pids)?;
-    used.cpu = used.cpu.saturating_sub(before.cpu);
-    Ok(Report {
-        scenario: format!("{:?} {:?}", args.store, args.operation),
-        unit: "requests",
-        done: tally.done,
-        failed: tally.failed,
-        conflicts: 0,
-        bytes: tally.bytes,
-        elapsed,
-        latency_us: tally.latency_us,
-        usage: (!args.pids.is_empty()).then_some(used),
-        settings: serde_json::json!({"concurrency": args.concurrency, "size": args.size, "keys": args.keys}),
-        example: tally.example,
-        notes: Vec::new(),
-    })
+    let measured = meter.stop()?;
+    let settings = serde_json::json!({"concurrency": args.concurrency, "size": args.size, "keys": args.keys});
+    Ok(measured.report(format!("{:?} {:?}", args.store, args.operation), tally, settings))
 }
 
 fn seeded(tag: &str, n: u64) -> Bytes {
