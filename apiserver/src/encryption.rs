@@ -26,7 +26,9 @@ impl ValueTransformer for Transformer {
     }
 
     fn prepare<'a>(&'a self, prefix: &'a str, stored: &'a Bytes) -> Option<BoxFuture<'a, ()>> {
-        Some(Box::pin(self.0.prepare(prefix, stored)))
+        // Only a KMS has to be asked.
+        let remote = stored.starts_with(kuorum_encryption::kms::PREFIX.as_bytes());
+        remote.then(|| Box::pin(self.0.prepare(prefix, stored)) as BoxFuture<'a, ()>)
     }
 }
 

@@ -1,7 +1,7 @@
 //! TLS: the serving certificate and the CA of client certificates, both read again when their files change.
 //!
 //! A client certificate is asked for and never demanded. Its signature is checked in the handshake; whether it leads
-//! to the CA is decided by the authenticator ([`ClientCa::user`]), so that a request with a foreign certificate and
+//! to the CA is decided by the authenticator ([`ClientCa::verify`]), so that a request with a foreign certificate and
 //! a good token is served, as kube-apiserver does.
 
 pub mod ciphers;
@@ -21,9 +21,6 @@ use rustls::sign::CertifiedKey;
 use rustls::{DigitallySignedStruct, DistinguishedName, RootCertStore, ServerConfig, SignatureScheme};
 use rustls_pki_types::pem::PemObject;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer, UnixTime};
-use x509_parser::prelude::{FromDer, X509Certificate};
-
-use crate::auth::User;
 
 /// Why certificates cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -54,8 +51,7 @@ impl Certificates {
     pub fn load(cert: &Path, key: &Path, client_ca: Option<&Path>, named: Vec<sni::Spec>) -> Result<Self, TlsError> {
         let current = ArcSwap::from_pointee(Keys::read(cert, key, &named)?);
         let serving = Serving { cert: cert.to_owned(), key: key.to_owned(), named, current };
-        let ca = ClientCa { file: client_ca.map(Path::to_owned), current: ArcSwapOption::empty() };
-        ca.reload()?;
+        let ca = ClientCa::load(client_ca)?;
         Ok(Certificates { serving: Arc::new(serving), client_ca: Arc::new(ca) })
     }
 
@@ -109,9 +105,15 @@ impl Certificates {
         files
             .into_iter()
             .chain(named)
-            .map(|f| f.and_then(|f| fs::metadata(f).ok()).and_then(|m| Some((m.modified().ok()?, m.len()))))
+            .map(|f| f.and_then(|f| stamp(f)))
             .collect()
     }
+}
+
+/// What tells that a file has changed: its time and length.
+pub fn stamp(path: &Path) -> Option<(SystemTime, u64)> {
+    let metadata = fs::metadata(path).ok()?;
+    Some((metadata.modified().ok()?, metadata.len()))
 }
 
 fn provider() -> Arc<CryptoProvider> {
@@ -173,7 +175,7 @@ impl ResolvesServerCert for Serving {
     }
 }
 
-/// The CA that client certificates must lead to.
+/// A CA that client certificates must lead to.
 pub struct ClientCa {
     file: Option<PathBuf>,
     current: ArcSwapOption<Verifier>,
@@ -182,6 +184,13 @@ pub struct ClientCa {
 struct Verifier(Arc<dyn ClientCertVerifier>);
 
 impl ClientCa {
+    /// Reads the file. Without one no certificate is accepted.
+    pub fn load(file: Option<&Path>) -> Result<Self, TlsError> {
+        let ca = ClientCa { file: file.map(Path::to_owned), current: ArcSwapOption::empty() };
+        ca.reload()?;
+        Ok(ca)
+    }
+
     fn reload(&self) -> Result<(), TlsError> {
         let Some(path) = &self.file else { return Ok(()) };
         let bad = |why: String| TlsError::BadCa { path: path.clone(), why };
@@ -196,27 +205,39 @@ impl ClientCa {
         Ok(())
     }
 
+    /// Reads the file again whenever it changes, for as long as it is polled.
+    pub async fn watch_file(&self) {
+        let Some(path) = &self.file else { return };
+        let mut seen = stamp(path);
+        loop {
+            tokio::time::sleep(RELOAD_INTERVAL).await;
+            let now = stamp(path);
+            if now != seen {
+                match self.reload() {
+                    Ok(()) => tracing::info!(path = %path.display(), "CA read again"),
+                    Err(error) => tracing::error!(%error, "keeping the old CA"),
+                }
+                seen = now;
+            }
+        }
+    }
+
     /// A token of the current CA: another one after a reload.
     pub fn generation(&self) -> usize {
         self.current.load().as_ref().map_or(0, |v| Arc::as_ptr(v) as usize)
     }
 
-    /// The user of a certificate chain: CN is the name, O are the groups. `Ok(None)`: there is no CA, or no CN.
-    /// The second value is when the certificate expires, in seconds since 1970.
-    pub fn user(&self, chain: &[CertificateDer<'_>]) -> Result<Option<(User, i64)>, String> {
+    /// Whether there is a CA at all.
+    pub fn is_set(&self) -> bool {
+        self.current.load().is_some()
+    }
+
+    /// Whether a certificate chain leads to the CA, for a client, today.
+    pub fn verify(&self, chain: &[CertificateDer<'_>]) -> Result<(), String> {
         let current = self.current.load();
-        let Some(verifier) = current.as_ref() else { return Ok(None) };
-        let Some((leaf, intermediates)) = chain.split_first() else { return Ok(None) };
-        verifier.0.verify_client_cert(leaf, intermediates, UnixTime::now()).map_err(|e| e.to_string())?;
-        let (_, parsed) = X509Certificate::from_der(leaf).map_err(|e| e.to_string())?;
-        let text =
-            |attribute: &x509_parser::x509::AttributeTypeAndValue<'_>| attribute.as_str().ok().map(str::to_owned);
-        let Some(name) = parsed.subject().iter_common_name().filter_map(text).last().filter(|n| !n.is_empty()) else {
-            return Ok(None);
-        };
-        let groups = parsed.subject().iter_organization().filter_map(text).collect();
-        let user = User { name, groups, ..User::default() };
-        Ok(Some((user, parsed.validity().not_after.timestamp())))
+        let verifier = current.as_ref().ok_or("no CA of client certificates")?;
+        let (leaf, intermediates) = chain.split_first().ok_or("no certificate")?;
+        verifier.0.verify_client_cert(leaf, intermediates, UnixTime::now()).map(drop).map_err(|e| e.to_string())
     }
 }
 

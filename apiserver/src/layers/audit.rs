@@ -84,6 +84,7 @@ pub async fn recorded(
     work: impl Future<Output = Result<Response, ApiError>>,
 ) -> Result<Response, ApiError> {
     if !record.received().await {
+        metrics::counter!("apiserver_audit_requests_rejected_total").increment(1);
         return Err(ApiError::internal("failed to store audit event"));
     }
     let work = std::panic::AssertUnwindSafe(RECORD.scope(record.clone(), work)).catch_unwind();

@@ -43,7 +43,7 @@ impl ByName {
     /// Earlier pairs win over later ones, names that are given over names that a certificate has.
     pub fn new(pairs: &[(Spec, Arc<CertifiedKey>)]) -> Self {
         let mut names = HashMap::new();
-        for (spec, key) in pairs.iter().rev().filter(|(spec, _)| spec.names.is_empty()) {
+        for (_, key) in pairs.iter().rev().filter(|(spec, _)| spec.names.is_empty()) {
             names_of(key).into_iter().for_each(|name| drop(names.insert(name, key.clone())));
         }
         for (spec, key) in pairs.iter().rev() {

@@ -110,16 +110,31 @@ impl Kms {
         self.current.load().as_ref().map(|current| current.seal)
     }
 
-    /// Asks for the status, for as long as it is polled. `recovered` is called when a bad status turned good.
+    /// Asks for the status, for as long as it is polled. `recovered` is called when values that did not open may open
+    /// now: a bad status turned good, or the plugin refused seeds while its status was good. In the latter case more
+    /// and more seldom, because a key may be gone for good.
     pub async fn watch(&self, recovered: impl Fn()) {
+        let mut rounds_with_refusals = 0u64;
         loop {
             let was_healthy = self.health().is_ok();
             tokio::time::sleep(if was_healthy { POLL_HEALTHY } else { POLL_UNHEALTHY }).await;
-            let outcome = self.poll().await;
-            if outcome.is_ok() && !was_healthy {
+            if self.poll().await.is_err() {
+                continue;
+            }
+            rounds_with_refusals = if self.has_refusals() { rounds_with_refusals + 1 } else { 0 };
+            if !was_healthy || rounds_with_refusals.is_power_of_two() {
+                self.forget_refusals();
                 recovered();
             }
         }
+    }
+
+    fn has_refusals(&self) -> bool {
+        self.known.lock().values().any(|known| matches!(known, Known::Refused { .. }))
+    }
+
+    fn forget_refusals(&self) {
+        self.known.lock().retain(|_, known| matches!(known, Known::Opened(_)));
     }
 
     /// Asks for the status once, and makes a new seed where the plugin's key has changed.

@@ -135,6 +135,16 @@ async fn a_sick_plugin_shows_in_its_health_and_reads_say_why() {
     plugin.broken.store(false, Ordering::SeqCst);
     kms.poll().await.unwrap();
     assert_eq!(kms.health(), Ok(()));
+
+    // A plugin that is well again is asked again at once.
+    let (told, mut recovered) = tokio::sync::mpsc::unbounded_channel();
+    let other = Arc::new(other);
+    let watching = other.clone();
+    let task = tokio::spawn(async move { watching.watch(|| told.send(()).unwrap()).await });
+    recovered.recv().await.unwrap();
+    other.prepare(&value).await;
+    assert_eq!(other.open(&value, b"key").unwrap().0, b"value");
+    task.abort();
 }
 
 #[tokio::test]
