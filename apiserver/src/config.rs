@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use clap::Args;
 
-use crate::options::{AuditOptions, AuthenticationOptions, ServingOptions};
+use crate::options::{AuditOptions, AuthenticationOptions, AuthorizationOptions, ServingOptions};
 pub use kuorum_schema::time::duration;
 
 /// What the settings say is wrong.
@@ -63,8 +63,8 @@ pub struct Config {
     /// Whether a request without credentials is served as system:anonymous.
     #[arg(long, env = "KUORUM_ANONYMOUS_AUTH", default_value_t = true, num_args = 0..=1, default_missing_value = "true", require_equals = true, action = clap::ArgAction::Set)]
     pub anonymous_auth: bool,
-    /// Authorization modes, in order: AlwaysAllow, AlwaysDeny, Node, RBAC, Webhook, ABAC.
-    #[arg(long, env = "KUORUM_AUTHORIZATION_MODE", value_delimiter = ',', default_value = "Node,RBAC")]
+    /// Authorization modes, in order: AlwaysAllow, AlwaysDeny, Node, RBAC, Webhook, ABAC. [default: Node,RBAC]
+    #[arg(long, env = "KUORUM_AUTHORIZATION_MODE", value_delimiter = ',')]
     pub authorization_mode: Vec<String>,
     /// Issuers of service account tokens; the first one signs.
     #[arg(long, env = "KUORUM_SERVICE_ACCOUNT_ISSUER", value_delimiter = ',', default_value = "https://kubernetes.default.svc.cluster.local")]
@@ -129,6 +129,8 @@ pub struct Config {
     #[command(flatten)]
     pub authentication: AuthenticationOptions,
     #[command(flatten)]
+    pub authorization: AuthorizationOptions,
+    #[command(flatten)]
     pub audit: AuditOptions,
     #[command(flatten)]
     pub serving: ServingOptions,
@@ -174,7 +176,7 @@ impl Default for Config {
             client_ca_file: None,
             token_auth_file: None,
             anonymous_auth: true,
-            authorization_mode: vec!["Node".to_owned(), "RBAC".to_owned()],
+            authorization_mode: Vec::new(),
             service_account_issuer: vec!["https://kubernetes.default.svc.cluster.local".to_owned()],
             service_account_key_file: Vec::new(),
             service_account_signing_key_file: None,
@@ -193,6 +195,7 @@ impl Default for Config {
             shutdown_delay_duration: Duration::ZERO,
             http2_max_streams_per_connection: 1000,
             authentication: AuthenticationOptions::default(),
+            authorization: AuthorizationOptions::default(),
             audit: AuditOptions::default(),
             serving: ServingOptions::default(),
             feature_gates: Vec::new(),
@@ -207,8 +210,6 @@ impl Default for Config {
     }
 }
 
-const AUTHORIZATION_MODES: [&str; 6] = ["AlwaysAllow", "AlwaysDeny", "Node", "RBAC", "Webhook", "ABAC"];
-
 impl Config {
     /// Checks what types cannot: ranges, names, files that belong together.
     pub fn validate(&self) -> Result<(), ConfigError> {
@@ -219,11 +220,7 @@ impl Config {
         if !matches!(self.tls_min_version.as_str(), "VersionTLS12" | "VersionTLS13") {
             return invalid("tls-min-version", format!("unknown version {:?}", self.tls_min_version));
         }
-        for mode in &self.authorization_mode {
-            if !AUTHORIZATION_MODES.contains(&mode.as_str()) {
-                return invalid("authorization-mode", format!("unknown mode {mode:?}"));
-            }
-        }
+        self.authorization.check(&self.authorization_mode)?;
         for range in &self.service_cluster_ip_range {
             if let Err(why) = crate::services::range::IpRange::parse(range) {
                 return invalid("service-cluster-ip-range", why);
@@ -291,7 +288,11 @@ fn file_args(text: &[u8], is_set: impl Fn(&str) -> bool) -> Result<Vec<OsString>
             _ => Err(format!("{flag}: must be a scalar or a list of scalars")),
         };
         let text = match &value {
-            serde_json::Value::Array(items) => items.iter().map(scalar).collect::<Result<Vec<_>, _>>()?.join(","),
+            serde_json::Value::Array(items) => {
+                // Pairs of files have commas of their own.
+                let separator = if flag == "tls-sni-cert-key" { ";" } else { "," };
+                items.iter().map(scalar).collect::<Result<Vec<_>, _>>()?.join(separator)
+            }
             other => scalar(other)?,
         };
         if !is_set(&format!("KUORUM_{}", flag.replace('-', "_").to_uppercase())) {

@@ -5,12 +5,14 @@ mod harness;
 
 mod admission;
 mod audit;
+mod authorization;
 mod bad_input;
 mod basics;
 mod concurrency;
 mod deletion;
 mod encryption;
 mod fairness;
+mod presence;
 mod reads;
 mod services;
 mod serving;

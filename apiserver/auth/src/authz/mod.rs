@@ -7,11 +7,13 @@ pub mod abac;
 pub mod attributes;
 pub mod builtin;
 pub mod chain;
+pub mod config;
 pub mod decision;
 pub mod message;
 pub mod node;
 pub mod policy;
 pub mod rbac;
+pub mod webhook;
 
 pub use attributes::{Attributes, Operator, Requirement, Selector};
 pub use chain::Chain;
