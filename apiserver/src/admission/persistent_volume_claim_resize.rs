@@ -5,7 +5,7 @@ use kuorum_schema::quantity::Quantity;
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::default_storage_class::{BETA_CLASS, CLASSES};
+use super::default_class::{STORAGE_CLASS_ANNOTATION, STORAGE_CLASSES};
 use super::read::{decide, null_as_default};
 use super::{Attributes, Operation, Plugin, Verdict};
 
@@ -29,18 +29,14 @@ impl Plugin for PersistentVolumeClaimResize {
         object: Option<&'a Value>,
         old: Option<&'a Value>,
     ) -> Option<Verdict<'a>> {
-        let updates = attributes.operation == Operation::Update && attributes.subresource.is_empty();
-        if !updates || !attributes.is("", "PersistentVolumeClaim") {
-            return None;
-        }
         let (claim, old) = (object?, old?);
-        if size(claim) <= size(old) {
+        if !attributes.does(&[Operation::Update], "", "PersistentVolumeClaim") || size(claim) <= size(old) {
             return None;
         }
         decide(attributes.call, move || {
             let class = match class(claim) {
                 "" => None,
-                name => CLASSES.get::<StorageClass>(attributes.call, name)?,
+                name => STORAGE_CLASSES.get::<StorageClass>(attributes.call, name)?,
             };
             let expandable = class.is_some_and(|c| c.allow_volume_expansion);
             may_grow(claim, old, expandable).map_err(|why| attributes.refusal(claim, why))
@@ -67,7 +63,7 @@ fn size(claim: &Value) -> Quantity {
 
 /// The claim's class; the old annotation goes before the field.
 fn class(claim: &Value) -> &str {
-    let annotation = json::get(claim, "metadata.annotations").get(BETA_CLASS).and_then(Value::as_str);
+    let annotation = json::get(claim, "metadata.annotations").get(STORAGE_CLASS_ANNOTATION).and_then(Value::as_str);
     annotation.unwrap_or_else(|| json::text(claim, "spec.storageClassName"))
 }
 

@@ -23,42 +23,37 @@ impl Plugin for PodTopologyLabels {
         &'a self,
         attributes: &'a mut Attributes<'_>,
         object: Option<&'a mut Value>,
-        old: Option<&'a Value>,
+        _old: Option<&'a Value>,
     ) -> Option<Verdict<'a>> {
-        let before = match (attributes.operation, attributes.subresource) {
-            (Operation::Create, "") => None,
-            (Operation::Update, "binding") => Some(old?),
-            _ => return None,
-        };
-        if !attributes.is("", "Pod") {
+        if attributes.operation != Operation::Create || !attributes.is("", "Pod") {
             return None;
         }
-        let pod = object?;
-        match json::text(pod, "spec.nodeName") {
-            "" => None,
-            node => match NODES.get::<Class>(attributes.call, node) {
-                Ok(node) => {
-                    label(pod, &node?.metadata, before);
-                    None
-                }
-                Err(error) => Some(refuse(error)),
-            },
+        let object = object?;
+        // What a binding is labelled with, its pod will be.
+        let node = match attributes.subresource {
+            "" => json::text(object, "spec.nodeName"),
+            "binding" => json::text(object, "target.name"),
+            _ => return None,
+        };
+        if node.is_empty() {
+            return None;
+        }
+        match NODES.get::<Class>(attributes.call, node) {
+            Ok(node) => {
+                label(object, &node?.metadata);
+                None
+            }
+            Err(error) => Some(refuse(error)),
         }
     }
 }
 
-/// Gives the pod the node's topology labels, except where it has one of its own: any for a new pod, and for a pod that
-/// is bound (`before` the binding) one that the binding changed.
-fn label(pod: &mut Value, node: &Metadata, before: Option<&Value>) {
+/// Gives a pod, or the binding of one, the node's topology labels, except where it has its own.
+fn label(object: &mut Value, node: &Metadata) {
     for key in TOPOLOGY {
         let Some(value) = node.labels.get(key) else { continue };
-        let own = json::get(pod, "metadata.labels").get(key);
-        let is_own = own.is_some() && own != before.and_then(|old| json::get(old, "metadata.labels").get(key));
-        if is_own {
-            continue;
-        }
-        if let Some(labels) = json::child(pod, "metadata").and_then(|m| json::child(m, "labels")) {
-            json::set(labels, key, value.as_str());
+        if let Some(labels) = json::child(object, "metadata").and_then(|m| json::child(m, "labels")) {
+            json::set_default(labels, key, value.as_str());
         }
     }
 }
@@ -77,19 +72,10 @@ mod tests {
             "metadata": {"labels": {"topology.kubernetes.io/zone": "z", "other": "x"}}
         }))
         .unwrap();
-        let rows = [
-            // a new pod
-            (none.clone(), None, zone("z")),
-            (zone("mine"), None, zone("mine")),
-            // a binding
-            (none.clone(), Some(none.clone()), zone("z")),
-            (zone("mine"), Some(zone("mine")), zone("z")),
-            (zone("bound"), Some(zone("mine")), zone("bound")),
-            (zone("bound"), Some(none), zone("bound")),
-        ];
-        for (mut pod, before, expected) in rows {
-            label(&mut pod, &node.metadata, before.as_ref());
-            assert_eq!(pod, expected);
+        let rows = [(none, zone("z")), (zone("mine"), zone("mine"))];
+        for (mut object, expected) in rows {
+            label(&mut object, &node.metadata);
+            assert_eq!(object, expected);
         }
     }
 }

@@ -62,7 +62,7 @@ impl Plugin for Priority {
                 keep(pod, old?);
                 None
             }
-            Operation::Delete => None,
+            Operation::Delete | Operation::Connect => None,
         }
     }
 

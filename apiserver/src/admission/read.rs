@@ -30,6 +30,27 @@ impl Name {
         found.map(|object| parse(object.json(), name)).transpose()
     }
 
+    /// The object of this name in a namespace, if the cache has it.
+    pub fn get_in<T: DeserializeOwned>(
+        self,
+        call: &Call<'_>,
+        namespace: &str,
+        name: &str,
+    ) -> Result<Option<T>, ApiError> {
+        let found = self.resource(call)?.get(namespace, name);
+        found.map(|object| parse(object.json(), name)).transpose()
+    }
+
+    /// The cached objects of a namespace.
+    pub fn in_namespace<T: DeserializeOwned>(self, call: &Call<'_>, namespace: &str) -> Result<Vec<T>, ApiError> {
+        let mut walk = self.resource(call)?.snapshot().walk(namespace, "");
+        let mut found = Vec::with_capacity(walk.remaining());
+        while let Some(object) = walk.next_object() {
+            found.push(parse(object.json(), object.name())?);
+        }
+        Ok(found)
+    }
+
     /// The cached objects whose JSON contains `mark`: few are read in full, however many there are.
     pub fn marked<T: DeserializeOwned>(self, call: &Call<'_>, mark: &str) -> Result<Vec<T>, ApiError> {
         let finder = memchr::memmem::Finder::new(mark);
@@ -61,6 +82,8 @@ pub fn decide<'a>(
 #[serde(default, rename_all = "camelCase")]
 pub struct Metadata {
     pub name: String,
+    #[serde(deserialize_with = "null_as_default")]
+    pub uid: String,
     /// RFC 3339 in UTC: sorts as text.
     #[serde(deserialize_with = "null_as_default")]
     pub creation_timestamp: String,

@@ -1,7 +1,7 @@
 //! Actions on pods: binding to a node, eviction within disruption budgets.
 
 use http::StatusCode;
-use kuorum_cache::{CommitOutcome, Txn};
+use kuorum_cache::Txn;
 use kuorum_kinds::field::FieldError;
 use kuorum_kinds::value as json;
 use kuorum_schema::codec;
@@ -9,9 +9,10 @@ use kuorum_schema::selector::Selector;
 use serde_json::{Value, json};
 
 use super::delete_options::DeleteOptions;
-use super::store::{Current, Objects, now, store_error};
+use super::store::{Current, Objects, now};
 use super::update::{Change, guaranteed_update};
-use super::{Response, decode, delete, reply};
+use super::{Response, decode, delete, ownership, reply};
+use crate::admission::{Attributes, Operation};
 use crate::app::Call;
 use crate::body::Payload;
 use crate::request::info::RequestInfo;
@@ -48,6 +49,10 @@ pub async fn bind_object(call: &Call<'_>, object: Value) -> Result<Response, Api
 }
 
 async fn assign(call: &Call<'_>, binding: &Value, options: &WriteOptions) -> Result<Response, ApiError> {
+    let mut binding = binding.clone();
+    let mut attributes = Attributes::new(call, Operation::Create, options.dry_run).of_kind("", "v1", "Binding");
+    call.app.admission.admit(&mut attributes, Some(&mut binding), None).await?;
+    let binding = &binding;
     let node = json::text(binding, "target.name").to_owned();
     let mut errors = Vec::new();
     if !matches!(json::text(binding, "target.kind"), "" | "Node") {
@@ -60,7 +65,8 @@ async fn assign(call: &Call<'_>, binding: &Value, options: &WriteOptions) -> Res
     if !errors.is_empty() {
         return Err(ApiError::invalid("", "Binding", call.info.name, &errors));
     }
-    let change = Change { options, subresource: "binding", may_create: false, uid: "" };
+    call.app.admission.validate(&attributes, Some(binding), None).await?;
+    let change = Change { subresource: "binding", already_admitted: true, ..Change::untracked(options) };
     guaranteed_update(call, &change, &mut |current| {
         let Some(current) = current else { return Err(ApiError::no_such_path()) };
         bound(call, &current.value, binding, &node)
@@ -107,47 +113,46 @@ fn bound(call: &Call<'_>, pod: &Value, binding: &Value, node: &str) -> Result<Va
 
 /// POST pods/eviction: a deletion that disruption budgets must allow.
 pub async fn evict(call: &Call<'_>, payload: Payload) -> Result<Response, ApiError> {
-    let (object, options) = body(call, payload, ("policy", "v1", "Eviction")).await?;
+    let (mut object, options) = body(call, payload, ("policy", "v1", "Eviction")).await?;
+    let mut attributes = Attributes::new(call, Operation::Create, options.dry_run).of_kind("policy", "v1", "Eviction");
+    call.app.admission.admit(&mut attributes, Some(&mut object), None).await?;
     if json::text(&object, "metadata.name") != call.info.name {
         return Err(ApiError::bad_request("name in URL does not match name in Eviction object"));
     }
     let mut delete_options = DeleteOptions::from_value(json::get(&object, "deleteOptions"))?;
     delete_options.dry_run |= options.dry_run;
+    delete_options.already_admitted = true;
+    call.app.admission.validate(&attributes, Some(&object), None).await?;
     let objects = Objects::of(call)?;
-    objects.fence().await?;
-    let found = objects.resource.get(objects.namespace(), call.info.name);
-    let pod = objects.decode(found.ok_or_else(|| objects.not_found(call.info.name))?)?;
-    delete::check_preconditions(call.kind, call.info.name, &pod, &delete_options)?;
-    if needs_budget(&pod.value) {
-        charge(call, &pod, &delete_options).await?;
+    for _ in 0..BUDGET_ATTEMPTS_MAX {
+        objects.fence().await?;
+        let found = objects.resource.get(objects.namespace(), call.info.name);
+        let mut pod = objects.decode(found.ok_or_else(|| objects.not_found(call.info.name))?)?;
+        delete::check_preconditions(call.kind, call.info.name, &pod, &delete_options)?;
+        // The budget is charged in the transaction in which the pod begins to go: never the one without the other.
+        let mut charge = Txn::new();
+        if needs_budget(&pod.value) {
+            charge = budget_charge(call, &pod)?;
+            mark_disrupted(&mut pod.value);
+        }
+        if delete::remove_with(&objects, &pod, &delete_options, &charge).await?.is_some() {
+            return Ok(reply::success(call, StatusCode::CREATED));
+        }
     }
-    if !delete_options.dry_run && needs_budget(&pod.value) {
-        mark_disrupted(call).await?;
-    }
-    delete::remove(&objects, call.info.name, &delete_options).await?;
-    Ok(reply::success(call, StatusCode::CREATED))
+    Err(ApiError::too_many_requests("the disruption budget is changing, please try again", RETRY_AFTER_SECONDS))
 }
 
 /// The pod says why it goes.
-async fn mark_disrupted(call: &Call<'_>) -> Result<(), ApiError> {
-    let options = WriteOptions::default();
-    let change = Change { options: &options, subresource: "status", may_create: false, uid: "" };
-    guaranteed_update(call, &change, &mut |current| {
-        let Some(current) = current else { return Err(ApiError::no_such_path()) };
-        let mut pod = current.value.clone();
-        if let Some(status) = json::child(&mut pod, "status") {
-            let mut conditions: Vec<Value> = json::items(status, "conditions").to_vec();
-            conditions.retain(|c| json::text(c, "type") != "DisruptionTarget");
-            conditions.push(json!({
-                "type": "DisruptionTarget", "status": "True", "reason": "EvictionByEvictionAPI",
-                "message": "Eviction API: evicting", "lastProbeTime": null, "lastTransitionTime": now(),
-            }));
-            json::set(status, "conditions", conditions);
-        }
-        Ok(pod)
-    })
-    .await
-    .map(drop)
+fn mark_disrupted(pod: &mut Value) {
+    if let Some(status) = json::child(pod, "status") {
+        let mut conditions: Vec<Value> = json::items(status, "conditions").to_vec();
+        conditions.retain(|c| json::text(c, "type") != "DisruptionTarget");
+        conditions.push(json!({
+            "type": "DisruptionTarget", "status": "True", "reason": "EvictionByEvictionAPI",
+            "message": "Eviction API: evicting", "lastProbeTime": null, "lastTransitionTime": now(),
+        }));
+        json::set(status, "conditions", conditions);
+    }
 }
 
 /// A pod that is finished, not started or going already disrupts nothing.
@@ -156,46 +161,34 @@ fn needs_budget(pod: &Value) -> bool {
         && !json::is_set(pod, "metadata.deletionTimestamp")
 }
 
-/// Takes one disruption from the budget that covers the pod.
-async fn charge(call: &Call<'_>, pod: &Current, options: &DeleteOptions) -> Result<(), ApiError> {
+/// What takes one disruption from the budget that covers the pod; nothing where none does.
+fn budget_charge(call: &Call<'_>, pod: &Current) -> Result<Txn, ApiError> {
     let (kind, budgets) = call.app.resource_named("policy", "v1", "poddisruptionbudgets")?;
-    for _ in 0..BUDGET_ATTEMPTS_MAX {
-        let mut covering = Vec::new();
-        let mut walk = budgets.snapshot().walk(call.info.namespace, "");
-        while let Some(object) = walk.next_object() {
-            let budget: Value = serde_json::from_slice(object.json()).unwrap_or_default();
-            if covers(&budget, pod.object.labels()) {
-                covering.push((object.clone(), budget));
-            }
-        }
-        if covering.len() > 1 {
-            return Err(ApiError::plain_500(
-                "This pod has more than one PodDisruptionBudget, which the eviction subresource does not support.",
-            ));
-        }
-        let Some((object, budget)) = covering.pop() else { return Ok(()) };
-        let ready = json::items(&pod.value, "status.conditions")
-            .iter()
-            .any(|c| json::text(c, "type") == "Ready" && json::text(c, "status") == "True");
-        if !ready && may_evict_unhealthy(&budget) {
-            return Ok(());
-        }
-        let charged = charged(&budget, pod.object.name())?;
-        if options.dry_run {
-            return Ok(());
-        }
-        let mut encoded = Vec::new();
-        let offset = codec::encode_stored(&charged, &kind.schema, &mut encoded);
-        let key = budgets.key(object.namespace(), object.name());
-        let txn = Txn::update(key, object.revision(), kuorum_cache::value::pack(&encoded, offset));
-        match call.app.store.commit(txn, call.deadline).await.map_err(store_error)? {
-            CommitOutcome::Committed(_) => return Ok(()),
-            CommitOutcome::Conflict { .. } => {
-                super::store::fence(call.app, call.deadline).await?;
-            }
+    let mut covering = Vec::new();
+    let mut walk = budgets.snapshot().walk(call.info.namespace, "");
+    while let Some(object) = walk.next_object() {
+        let budget: Value = serde_json::from_slice(object.json()).unwrap_or_default();
+        if covers(&budget, pod.object.labels()) {
+            covering.push((object.clone(), budget));
         }
     }
-    Err(ApiError::too_many_requests("the disruption budget is changing, please try again", RETRY_AFTER_SECONDS))
+    if covering.len() > 1 {
+        return Err(ApiError::plain_500(
+            "This pod has more than one PodDisruptionBudget, which the eviction subresource does not support.",
+        ));
+    }
+    let Some((object, budget)) = covering.pop() else { return Ok(Txn::new()) };
+    let ready = json::items(&pod.value, "status.conditions")
+        .iter()
+        .any(|c| json::text(c, "type") == "Ready" && json::text(c, "status") == "True");
+    if !ready && may_evict_unhealthy(&budget) {
+        return Ok(Txn::new());
+    }
+    let charged = charged(&budget, pod.object.name())?;
+    let mut encoded = Vec::new();
+    let offset = codec::encode_stored(&charged, &kind.schema, &mut encoded);
+    let key = budgets.key(object.namespace(), object.name());
+    Ok(Txn::update(key, object.revision(), kuorum_cache::value::pack(&encoded, offset)))
 }
 
 fn covers(budget: &Value, labels: &kuorum_cache::Labels) -> bool {
@@ -265,7 +258,7 @@ fn charged(budget: &Value, pod: &str) -> Result<Value, ApiError> {
 }
 
 /// Decodes the body of an action.
-async fn body(
+pub(super) async fn body(
     call: &Call<'_>,
     payload: Payload,
     (group, version, kind): (&str, &str, &str),

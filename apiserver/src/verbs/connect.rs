@@ -6,13 +6,17 @@
 use std::sync::Arc;
 
 use http::StatusCode;
+use http::header::{CONNECTION, UPGRADE};
 use kuorum_kinds::field::{Errors, FieldError};
 use kuorum_kinds::kind::Kind;
 use kuorum_kinds::value as json;
 use serde_json::Value;
 
 use super::Response;
+use crate::admission::{Attributes, Operation};
+use crate::app::Call;
 use crate::body::Body;
+use crate::layers::authorization;
 use crate::request::negotiate::{Accept, PRODUCES, Views};
 use crate::request::query::Query;
 use crate::routes::Request;
@@ -33,6 +37,13 @@ pub async fn respond(request: &Request<'_>, kind: &Arc<Kind>) -> Result<Response
         if !errors.is_empty() {
             return Err(ApiError::invalid("", "PodLogOptions", info.name, &errors));
         }
+    }
+    if matches!(info.subresource, "exec" | "attach" | "portforward") && info.verb == "get" && opens_websocket(request) {
+        // A GET that opens a WebSocket does what a POST does: reading is not permission enough.
+        authorization::check_verb(&request.app.authorization, request.user, info, "create").await?;
+    }
+    if info.subresource != "log" {
+        admit(request, kind).await?;
     }
     let name = if info.subresource == "proxy" { proxied_name(kind, info.name)? } else { info.name };
     let resource = request.app.resource(kind)?;
@@ -57,6 +68,25 @@ pub async fn respond(request: &Request<'_>, kind: &Arc<Kind>) -> Result<Response
         }
         _ => Err(unreachable_kubelet()),
     }
+}
+
+fn opens_websocket(request: &Request<'_>) -> bool {
+    let says = |name: &http::HeaderName, word: &str| {
+        let values = request.parts.headers.get_all(name).iter().filter_map(|value| value.to_str().ok());
+        values.flat_map(|value| value.split(',')).any(|item| item.trim().eq_ignore_ascii_case(word))
+    };
+    // Over HTTP/2 there is no upgrade: an extended CONNECT says which protocol it wants.
+    says(&UPGRADE, "websocket") && says(&CONNECTION, "upgrade")
+}
+
+/// Asks admission about a stream. Plugins see no object: what is connected to is named by the path.
+async fn admit(request: &Request<'_>, kind: &Arc<Kind>) -> Result<(), ApiError> {
+    let Request { app, info, query, user, deadline, warnings, annotations, .. } = *request;
+    let (headers, accept) = (&request.parts.headers, Accept::default());
+    let call = Call { app, info, query, headers, accept, user, kind, deadline, warnings, annotations };
+    let mut attributes = Attributes::new(&call, Operation::Connect, false);
+    app.admission.admit(&mut attributes, None, None).await?;
+    app.admission.validate(&attributes, None, None).await
 }
 
 /// The name in `[scheme:]name[:port]`, as proxies are addressed.

@@ -48,26 +48,6 @@ pub struct Removed {
     pub gone: bool,
 }
 
-/// Kinds whose deleted object is the answer, where others answer with a Status.
-const ANSWERED_WHOLE: &[(&str, &str)] = &[
-    ("", "persistentvolumeclaims"),
-    ("", "persistentvolumes"),
-    ("", "pods"),
-    ("", "podtemplates"),
-    ("", "resourcequotas"),
-    ("", "serviceaccounts"),
-    ("", "services"),
-    ("resource.k8s.io", "deviceclasses"),
-    ("resource.k8s.io", "resourceclaims"),
-    ("resource.k8s.io", "resourceclaimtemplates"),
-    ("resource.k8s.io", "resourceslices"),
-    ("storage.k8s.io", "csidrivers"),
-    ("storage.k8s.io", "csinodes"),
-    ("storage.k8s.io", "storageclasses"),
-    ("storage.k8s.io", "volumeattachments"),
-    ("storage.k8s.io", "volumeattributesclasses"),
-];
-
 /// How often a deletion is tried again after losing a race.
 const ATTEMPTS_MAX: usize = 256;
 
@@ -99,9 +79,8 @@ pub async fn remove_of(
             continue;
         };
         let current = objects.decode(object)?;
-        let attributes = Attributes::new(call, Operation::Delete, options.dry_run).named(name);
         let admitted = match check_preconditions(call.kind, name, &current, options) {
-            Ok(()) => call.app.admission.validate(&attributes, None, Some(&current.value)).await,
+            Ok(()) => admit(call, &current, options).await,
             Err(error) => Err(error),
         };
         if let Err(error) = admitted {
@@ -113,7 +92,7 @@ pub async fn remove_of(
             found = objects.resource.get(namespace, name);
             continue;
         }
-        match carry_out(objects, &current, options, fenced).await? {
+        match carry_out(objects, &current, options, fenced, &Txn::new()).await? {
             Outcome::Done(removed) => return Ok(removed),
             Outcome::Moved(now) => {
                 found = now;
@@ -124,17 +103,47 @@ pub async fn remove_of(
     Err(ApiError::modified(row.group, row.plural, name))
 }
 
+/// Deletes this version of an object, or marks it as being deleted, in one transaction with `beside`. `current` may
+/// carry changes that are to be seen with the mark. `None`: the object or something else has moved, and nothing is
+/// done.
+pub async fn remove_with(
+    objects: &Objects<'_>,
+    current: &Current,
+    options: &DeleteOptions,
+    beside: &Txn,
+) -> Result<Option<Removed>, ApiError> {
+    match carry_out(objects, current, options, true, beside).await? {
+        Outcome::Done(removed) => Ok(Some(removed)),
+        Outcome::Moved(_) => Ok(None),
+    }
+}
+
+/// Asks admission about the deletion of one object, also where a collection is deleted.
+async fn admit(call: &Call<'_>, current: &Current, options: &DeleteOptions) -> Result<(), ApiError> {
+    if options.already_admitted {
+        return Ok(());
+    }
+    let (namespace, name) = (current.object.namespace(), current.object.name());
+    let attributes = Attributes::new(call, Operation::Delete, options.dry_run).named(name);
+    // A namespace is in no namespace, whatever its path says.
+    let mut attributes = if namespace.is_empty() { attributes } else { attributes.in_namespace(namespace) };
+    call.app.admission.admit(&mut attributes, None, Some(&current.value)).await?;
+    call.app.admission.validate(&attributes, None, Some(&current.value)).await
+}
+
 enum Outcome {
     Done(Removed),
     Moved(Option<Arc<kuorum_cache::Object>>),
 }
 
-/// Does what [`decide`] says, with a compare on the object's version.
+/// Does what [`decide`] says, with a compare on the object's version. What is `beside` goes with the first change of
+/// the object.
 async fn carry_out(
     objects: &Objects<'_>,
     current: &Current,
     options: &DeleteOptions,
     fenced: bool,
+    beside: &Txn,
 ) -> Result<Outcome, ApiError> {
     let call = objects.call;
     let (namespace, name) = (current.object.namespace(), current.object.name());
@@ -142,7 +151,7 @@ async fn carry_out(
     let revision = current.object.revision();
     let uid = json::text(&current.value, "metadata.uid").to_owned();
     let key = objects.resource.key(namespace, name);
-    let whole = ANSWERED_WHOLE.contains(&(call.kind.row.group, call.kind.row.plural));
+    let whole = call.kind.row.answers_delete_whole;
     if options.dry_run && !fenced {
         objects.fence().await?;
         let fresh = objects.resource.get(namespace, name);
@@ -155,13 +164,14 @@ async fn carry_out(
         Decision::Pending => Ok(still(objects.answer_current(current))),
         Decision::Mark(object) => {
             let encoded = objects.encode(&object);
-            if options.dry_run || encoded.packed() == current.object.stored() {
+            if options.dry_run || objects.is_unchanged(&encoded, &current.object) {
                 return Ok(still(objects.answer(&object, &encoded, revision)));
             }
             let txn = Txn::new().expect(key.clone(), Expect::ModRevision(revision));
-            match objects.commit(objects.put(txn, key, &encoded)).await? {
+            match objects.commit(objects.put(txn, key, &encoded).and(beside.clone())).await? {
                 CommitOutcome::Committed(revision) => Ok(still(objects.answer(&object, &encoded, revision))),
-                CommitOutcome::Conflict { current, .. } => Ok(Outcome::Moved(current)),
+                CommitOutcome::Conflict { index: 0, current, .. } => Ok(Outcome::Moved(current)),
+                CommitOutcome::Conflict { .. } => look_again(objects, namespace, name).await,
             }
         }
         Decision::Remove(marked) => {
@@ -172,27 +182,32 @@ async fn carry_out(
                 let encoded = objects.encode(object);
                 if !options.dry_run {
                     let txn = Txn::new().expect(key.clone(), Expect::ModRevision(revision));
-                    match objects.commit(objects.put(txn, key.clone(), &encoded)).await? {
+                    match objects.commit(objects.put(txn, key.clone(), &encoded).and(beside.clone())).await? {
                         CommitOutcome::Committed(committed) => revision = committed,
-                        CommitOutcome::Conflict { current, .. } => return Ok(Outcome::Moved(current)),
+                        CommitOutcome::Conflict { index: 0, current, .. } => return Ok(Outcome::Moved(current)),
+                        CommitOutcome::Conflict { .. } => return look_again(objects, namespace, name).await,
                     }
                 }
                 shown = objects.answer(object, &encoded, revision);
             }
             if !options.dry_run {
                 let txn = Txn::new().expect(key.clone(), Expect::ModRevision(revision)).delete(key);
+                let txn = if marked.is_none() { txn.and(beside.clone()) } else { txn };
                 match objects.commit(services::release(call, &current.value, txn)?).await? {
                     CommitOutcome::Committed(_) => {}
                     CommitOutcome::Conflict { index: 0, current, .. } => return Ok(Outcome::Moved(current)),
-                    CommitOutcome::Conflict { .. } => {
-                        objects.fence().await?;
-                        return Ok(Outcome::Moved(objects.resource.get(namespace, name)));
-                    }
+                    CommitOutcome::Conflict { .. } => return look_again(objects, namespace, name).await,
                 }
             }
             Ok(Outcome::Done(Removed { object: whole.then_some(shown), uid, gone: true }))
         }
     }
+}
+
+/// Something else in the transaction has moved: the object as it is now.
+async fn look_again(objects: &Objects<'_>, namespace: &str, name: &str) -> Result<Outcome, ApiError> {
+    objects.fence().await?;
+    Ok(Outcome::Moved(objects.resource.get(namespace, name)))
 }
 
 /// What a deletion does.

@@ -8,6 +8,7 @@ use serde_json::Value;
 
 use super::decode::{self, Format};
 use crate::app::Call;
+use crate::layers::audit;
 use crate::request::options::dry_run_errors;
 use crate::request::query::Query;
 use crate::status::ApiError;
@@ -24,6 +25,8 @@ pub struct DeleteOptions {
     pub resource_version: Option<String>,
     pub orphan_dependents: Option<bool>,
     pub propagation_policy: Option<Policy>,
+    /// The deletion is part of an action that has been admitted (an eviction).
+    pub already_admitted: bool,
 }
 
 /// What becomes of dependents.
@@ -60,6 +63,7 @@ impl DeleteOptions {
                 Bytes::from(serde_json::to_vec(&value.value).unwrap_or_default())
             }
         };
+        audit::request_body(&json);
         let meta = codec::type_meta(&json)
             .map_err(|e| ApiError::bad_request(format!("couldn't get version/kind; json parse error: {e}")))?;
         if !meta.kind.is_empty() && meta.kind != "DeleteOptions" {
@@ -139,6 +143,7 @@ impl DeleteOptions {
             resource_version,
             orphan_dependents,
             propagation_policy,
+            already_admitted: false,
         })
     }
 }

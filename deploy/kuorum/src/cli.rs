@@ -126,6 +126,7 @@ fn command() -> clap::Command {
     Cli::command().mut_subcommand("dev", |dev| {
         dev.mut_arg("bind_address", |arg| arg.default_value("127.0.0.1"))
             .mut_arg("controllers", |arg| arg.default_value("*"))
+            .mut_arg("leader_elect", |arg| arg.default_value("false"))
             .mut_arg("log_level", |arg| arg.default_value("warn"))
     })
 }
