@@ -201,3 +201,65 @@ async fn a_log_that_must_not_fail_refuses_requests() {
     let resource = server.app.resource_named("", "v1", "configmaps").unwrap().1;
     assert!(resource.get("default", "c").is_none(), "what cannot be recorded is not done");
 }
+
+#[tokio::test]
+async fn a_webhook_gets_batches() {
+    use hyper::service::service_fn;
+    use hyper_util::rt::TokioIo;
+
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let (taken, mut lists) = tokio::sync::mpsc::unbounded_channel::<Value>();
+    tokio::spawn(async move {
+        while let Ok((socket, _)) = listener.accept().await {
+            let taken = taken.clone();
+            let service = service_fn(move |request: Request<hyper::body::Incoming>| {
+                let taken = taken.clone();
+                async move {
+                    let body = request.into_body().collect().await.unwrap().to_bytes();
+                    taken.send(serde_json::from_slice(&body).unwrap()).unwrap();
+                    Ok::<_, std::convert::Infallible>(http::Response::new(http_body_util::Empty::<bytes::Bytes>::new()))
+                }
+            });
+            tokio::spawn(hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(socket), service));
+        }
+    });
+    let dir = tempfile::tempdir().unwrap();
+    let (policy, kubeconfig) = (dir.path().join("policy.yaml"), dir.path().join("webhook.yaml"));
+    std::fs::write(&policy, format!("apiVersion: audit.k8s.io/v1\nkind: Policy\n{COMPLETE}rules: [{{level: Metadata}}]"))
+        .unwrap();
+    std::fs::write(
+        &kubeconfig,
+        format!(
+            "apiVersion: v1
+kind: Config
+clusters: [{{name: c, cluster: {{server: 'http://{address}/audit'}}}}]
+contexts: [{{name: x, context: {{cluster: c, user: u}}}}]
+users: [{{name: u, user: {{}}}}]
+current-context: x
+"
+        ),
+    )
+    .unwrap();
+    let options = AuditOptions {
+        audit_policy_file: Some(policy),
+        audit_webhook_config_file: Some(kubeconfig),
+        audit_webhook_batch_max_wait: std::time::Duration::from_millis(50),
+        ..AuditOptions::default()
+    };
+    let server = Server::with(Config::default()).await;
+    let auditor = auditor::open(&options).unwrap().unwrap();
+    assert!(server.app.auditor.set(auditor.clone()).is_ok());
+    for index in 0..5 {
+        server.post(CONFIG_MAPS, &config_map(&format!("c{index}"))).await.is(201);
+    }
+    auditor.close().await;
+    let mut names = Vec::new();
+    while let Ok(list) = lists.try_recv() {
+        assert_eq!((&list["kind"], &list["apiVersion"]), (&json!("EventList"), &json!("audit.k8s.io/v1")));
+        let items = list["items"].as_array().unwrap();
+        names.extend(items.iter().map(|event| event["objectRef"]["name"].as_str().unwrap().to_owned()));
+    }
+    names.sort();
+    assert_eq!(names, ["c0", "c1", "c2", "c3", "c4"]);
+}

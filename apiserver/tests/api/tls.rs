@@ -13,16 +13,16 @@ use rcgen::{BasicConstraints, CertificateParams, DistinguishedName, DnType, IsCa
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use tokio_util::sync::CancellationToken;
 
-struct Pki {
+pub struct Pki {
     dir: tempfile::TempDir,
     ca: CertificateDer<'static>,
     issuer: Issuer<'static, KeyPair>,
 }
 
-type Identity = (Vec<CertificateDer<'static>>, PrivateKeyDer<'static>);
+pub type Identity = (Vec<CertificateDer<'static>>, PrivateKeyDer<'static>);
 
 impl Pki {
-    fn new() -> Self {
+    pub fn new() -> Self {
         let dir = tempfile::tempdir().unwrap();
         let mut params = CertificateParams::new(Vec::new()).unwrap();
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
@@ -30,19 +30,33 @@ impl Pki {
         let ca = params.self_signed(&key).unwrap();
         std::fs::write(dir.path().join("ca.pem"), ca.pem()).unwrap();
         let pki = Pki { dir, ca: ca.der().clone(), issuer: Issuer::new(params, key) };
-        let params = CertificateParams::new(vec!["localhost".to_owned()]).unwrap();
-        let key = KeyPair::generate().unwrap();
-        let cert = params.signed_by(&key, &pki.issuer).unwrap();
-        std::fs::write(pki.path("server.pem"), cert.pem()).unwrap();
-        std::fs::write(pki.path("server.key"), key.serialize_pem()).unwrap();
+        pki.serving("server", "localhost");
         pki
     }
 
-    fn path(&self, name: &str) -> std::path::PathBuf {
+    /// Writes a serving certificate for a name.
+    pub fn serving(&self, file: &str, name: &str) {
+        let params = CertificateParams::new(vec![name.to_owned()]).unwrap();
+        let key = KeyPair::generate().unwrap();
+        let cert = params.signed_by(&key, &self.issuer).unwrap();
+        std::fs::write(self.path(&format!("{file}.pem")), cert.pem()).unwrap();
+        std::fs::write(self.path(&format!("{file}.key")), key.serialize_pem()).unwrap();
+    }
+
+    /// A client's TLS settings that trust this authority.
+    pub fn trusting(&self, versions: &[&'static rustls::SupportedProtocolVersion]) -> rustls::ClientConfig {
+        let mut roots = rustls::RootCertStore::empty();
+        roots.add(self.ca.clone()).unwrap();
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let builder = rustls::ClientConfig::builder_with_provider(provider).with_protocol_versions(versions).unwrap();
+        builder.with_root_certificates(roots).with_no_client_auth()
+    }
+
+    pub fn path(&self, name: &str) -> std::path::PathBuf {
         self.dir.path().join(name)
     }
 
-    fn client(&self, name: &str, group: &str) -> Identity {
+    pub fn client(&self, name: &str, group: &str) -> Identity {
         let mut params = CertificateParams::new(Vec::new()).unwrap();
         let mut subject = DistinguishedName::new();
         subject.push(DnType::CommonName, name);
@@ -55,7 +69,7 @@ impl Pki {
     }
 }
 
-fn config(pki: &Pki) -> Config {
+pub fn config(pki: &Pki) -> Config {
     let file = |name: &str| Some(Path::new(&pki.path(name)).to_owned());
     Config {
         bind_address: [127, 0, 0, 1].into(),
@@ -67,16 +81,20 @@ fn config(pki: &Pki) -> Config {
     }
 }
 
-struct Running {
-    address: SocketAddr,
-    shutdown: CancellationToken,
-    task: tokio::task::JoinHandle<Result<(), kuorum_apiserver::server::ServeError>>,
+pub struct Running {
+    pub address: SocketAddr,
+    pub shutdown: CancellationToken,
+    pub task: tokio::task::JoinHandle<Result<(), kuorum_apiserver::server::ServeError>>,
 }
 
 async fn start(pki: &Pki) -> Running {
+    start_with(config(pki)).await
+}
+
+pub async fn start_with(config: Config) -> Running {
     let shutdown = CancellationToken::new();
     let (tell, told) = tokio::sync::oneshot::channel();
-    let (config, stop) = (config(pki), shutdown.clone());
+    let stop = shutdown.clone();
     let task = tokio::spawn(async move {
         run_embedded(config, Store::memory(), stop, move |address| tell.send(address).unwrap()).await
     });
@@ -84,14 +102,14 @@ async fn start(pki: &Pki) -> Running {
 }
 
 /// The status and body of a GET over a new connection.
-async fn get(pki: &Pki, address: SocketAddr, http2: bool, identity: Option<Identity>, path: &str) -> (u16, String) {
+pub async fn get(pki: &Pki, address: SocketAddr, http2: bool, identity: Option<Identity>, path: &str) -> (u16, String) {
     let response = send(pki, address, http2, identity, path).await;
     let code = response.status().as_u16();
     let body = response.into_body().collect().await.unwrap().to_bytes();
     (code, String::from_utf8_lossy(&body).into_owned())
 }
 
-async fn send(
+pub async fn send(
     pki: &Pki,
     address: SocketAddr,
     http2: bool,
