@@ -34,7 +34,8 @@ fn decisions(c: &mut Criterion) {
     for bindings in [10, 1_000, 10_000] {
         let rbac = rbac(bindings);
         for (name, user, is_allowed) in [("allowed", &allowed, true), ("refused", &refused, false)] {
-            let asked = Attributes { namespace: "ns-7", name: "x", ..Attributes::of_resource(user, "get", "", "configmaps") };
+            let asked =
+                Attributes { namespace: "ns-7", name: "x", ..Attributes::of_resource(user, "get", "", "configmaps") };
             group.bench_function(BenchmarkId::new(name, bindings), |b| {
                 b.iter(|| match rbac.authorize(std::hint::black_box(&asked)) {
                     Answer::Now(decision) => assert_eq!(decision.is_allowed(), is_allowed),

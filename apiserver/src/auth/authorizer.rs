@@ -5,10 +5,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
+use kuorum_auth::authz::RuleList;
 use kuorum_auth::authz::config::{self, Mode, Shared};
 use kuorum_auth::authz::node::{Graph, PodReferences, Referenced, VolumeReferences};
 use kuorum_auth::authz::rbac::{GROUP, Kind, Rbac};
-use kuorum_auth::authz::RuleList;
 use kuorum_cache::{Object, Observer, Resource};
 use serde_json::Value;
 

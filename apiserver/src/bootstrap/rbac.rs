@@ -46,7 +46,11 @@ async fn ensure_one(client: &Client, wanted: &PolicyObject) -> Result<(), Refuse
             Action::Nothing => return Ok(()),
             Action::Create => client.post(&collection, &wanted.object).await.map(drop),
             Action::Update(updated) => {
-                tracing::info!(kind = wanted.kind.plural(), name = wanted.name(), "the bootstrap policy adds what is missing");
+                tracing::info!(
+                    kind = wanted.kind.plural(),
+                    name = wanted.name(),
+                    "the bootstrap policy adds what is missing"
+                );
                 client.put(&path, &updated).await.map(drop)
             }
             Action::Recreate => {

@@ -39,6 +39,20 @@ pub async fn check(
     Err(refused(&attributes, &refusal))
 }
 
+/// Passes a request that also needs the right to another verb on what it names.
+pub async fn check_verb(
+    authorization: &Authorization,
+    user: &User,
+    info: &RequestInfo<'_>,
+    verb: &str,
+) -> Result<(), ApiError> {
+    let attributes = Attributes { verb, ..attributes(user, info) };
+    match authorization.authorize(&attributes).await {
+        Decision::Allow(_) => Ok(()),
+        Decision::Deny(refusal) | Decision::NoOpinion(refusal) => Err(refused(&attributes, &refusal)),
+    }
+}
+
 /// A request as authorizers see it. Nothing is copied.
 pub fn attributes<'a>(user: &'a User, info: &RequestInfo<'a>) -> Attributes<'a> {
     Attributes {

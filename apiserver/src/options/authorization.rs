@@ -96,7 +96,8 @@ impl AuthorizationOptions {
         let webhook = self.authorization_webhook_config_file.is_some();
         if self.authorization_config.is_some() {
             if !modes.is_empty() || webhook {
-                let why = "can not be specified when --authorization-mode or --authorization-webhook-* flags are defined";
+                let why =
+                    "can not be specified when --authorization-mode or --authorization-webhook-* flags are defined";
                 return Err(invalid("authorization-config", why.to_owned()));
             }
             return Ok(());
@@ -147,14 +148,22 @@ mod tests {
             (options(), &["ABAC"], Some("ABAC needs --authorization-policy-file")),
             (options(), &["Webhook"], Some("Webhook needs --authorization-webhook-config-file")),
             (AuthorizationOptions { authorization_policy_file: file(), ..options() }, &["ABAC"], None),
-            (AuthorizationOptions { authorization_policy_file: file(), ..options() }, &["RBAC"], Some("cannot be used without mode ABAC")),
+            (
+                AuthorizationOptions { authorization_policy_file: file(), ..options() },
+                &["RBAC"],
+                Some("cannot be used without mode ABAC"),
+            ),
             (AuthorizationOptions { authorization_config: file(), ..options() }, &[], None),
             (
                 AuthorizationOptions { authorization_config: file(), ..options() },
                 &["RBAC"],
                 Some("can not be specified when --authorization-mode or --authorization-webhook-* flags are defined"),
             ),
-            (AuthorizationOptions { authorization_webhook_version: "v2".into(), ..options() }, &[], Some("unknown version \"v2\"")),
+            (
+                AuthorizationOptions { authorization_webhook_version: "v2".into(), ..options() },
+                &[],
+                Some("unknown version \"v2\""),
+            ),
         ] {
             let modes: Vec<String> = modes.iter().map(|m| m.to_string()).collect();
             let found = match given.check(&modes) {

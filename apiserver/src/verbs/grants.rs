@@ -46,7 +46,8 @@ async fn role(call: &Call<'_>, role: &Value, old: Option<&Value>) -> Result<(), 
     holds(call, role, &wanted).await?;
     // What others will write is not known yet: only who may do everything may collect it, or let go of collecting it.
     let aggregates = |role: &Value| json::get(role, "aggregationRule").is_object();
-    if (aggregates(role) || old.is_some_and(aggregates)) && holds(call, role, &escalation::everything()).await.is_err() {
+    if (aggregates(role) || old.is_some_and(aggregates)) && holds(call, role, &escalation::everything()).await.is_err()
+    {
         return Err(forbidden(call, role, "must have cluster-admin privileges to use the aggregationRule"));
     }
     Ok(())
@@ -116,7 +117,8 @@ mod tests {
     #[test]
     fn owners_and_finalizers_grant_nothing() {
         let old = json!({"metadata": {"name": "r", "finalizers": ["x"], "resourceVersion": "1"}, "rules": [{"verbs": ["get"]}]});
-        let mut new = json!({"metadata": {"name": "r", "ownerReferences": [{"name": "o"}]}, "rules": [{"verbs": ["get"]}]});
+        let mut new =
+            json!({"metadata": {"name": "r", "ownerReferences": [{"name": "o"}]}, "rules": [{"verbs": ["get"]}]});
         assert!(only_collected(&new, &old));
         new["metadata"]["labels"] = json!({"rbac.authorization.k8s.io/aggregate-to-edit": "true"});
         assert!(!only_collected(&new, &old), "a label can put rules into other roles");

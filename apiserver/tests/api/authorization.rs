@@ -83,7 +83,12 @@ fn cells(server: &Server) -> Vec<Cell> {
         for sub in row.subresources {
             for verb in sub.verbs {
                 let resource = format!("{}/{}", row.plural, sub.name);
-                cells.push(Cell { group: row.group.into(), resource, verb, path: format!("{collection}/x/{}", sub.name) });
+                cells.push(Cell {
+                    group: row.group.into(),
+                    resource,
+                    verb,
+                    path: format!("{collection}/x/{}", sub.name),
+                });
             }
         }
     }
@@ -149,20 +154,30 @@ async fn every_verb_of_every_resource_needs_its_right_and_no_other() {
         // The right to the neighbour is another one.
         let next = &cells[(i + 1) % cells.len()];
         let same = (&next.group, &next.resource, next.verb) == (&cell.group, &cell.resource, cell.verb);
-        assert!(same || is_open(next) || refused(&server, &user, next).await, "{what} also allows {} {}", next.verb, next.resource);
+        assert!(
+            same || is_open(next) || refused(&server, &user, next).await,
+            "{what} also allows {} {}",
+            next.verb,
+            next.resource
+        );
     }
 }
 
 #[tokio::test]
 async fn nobody_gives_what_they_lack_on_any_way_to_write() {
     let server = Server::start().await;
-    let own = [rule(&["create", "update", "patch", "get", "list"], "rbac.authorization.k8s.io", &["roles", "rolebindings"]), rule(&["get"], "", &["pods"])];
+    let own = [
+        rule(&["create", "update", "patch", "get", "list"], "rbac.authorization.k8s.io", &["roles", "rolebindings"]),
+        rule(&["get"], "", &["pods"]),
+    ];
     grant_in(&server, "default", "eve", &own).await;
     let roles = format!("{RBAC}/namespaces/default/roles");
     let bindings = format!("{RBAC}/namespaces/default/rolebindings");
     let more = rule(&["get"], "", &["secrets"]);
     let less = rule(&["get"], "", &["pods"]);
-    let eve = async |method: &str, path: &str, kind: &str, body: &Value| typed(&server, "eve", method, path, kind, Some(body)).await;
+    let eve = async |method: &str, path: &str, kind: &str, body: &Value| {
+        typed(&server, "eve", method, path, kind, Some(body)).await
+    };
     const JSON: &str = "application/json";
     let lacks = "is attempting to grant RBAC permissions not currently held:\n{APIGroups:[\"\"], Resources:[\"secrets\"], Verbs:[\"get\"]}";
 
@@ -175,9 +190,24 @@ async fn nobody_gives_what_they_lack_on_any_way_to_write() {
         ("PUT", format!("{roles}/new"), JSON, role("new", &[more.clone()])),
         ("PATCH", format!("{roles}/ok"), MERGE, json!({"rules": [more]})),
         ("PATCH", format!("{roles}/ok"), "application/strategic-merge-patch+json", json!({"rules": [more]})),
-        ("PATCH", format!("{roles}/ok"), "application/json-patch+json", json!([{"op": "add", "path": "/rules/0", "value": more}])),
-        ("PATCH", format!("{roles}/ok?fieldManager=m&force=true"), "application/apply-patch+yaml", json!({"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "Role", "metadata": {"name": "ok"}, "rules": [more]})),
-        ("PATCH", format!("{roles}/applied?fieldManager=m"), "application/apply-patch+yaml", json!({"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "Role", "metadata": {"name": "applied"}, "rules": [more]})),
+        (
+            "PATCH",
+            format!("{roles}/ok"),
+            "application/json-patch+json",
+            json!([{"op": "add", "path": "/rules/0", "value": more}]),
+        ),
+        (
+            "PATCH",
+            format!("{roles}/ok?fieldManager=m&force=true"),
+            "application/apply-patch+yaml",
+            json!({"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "Role", "metadata": {"name": "ok"}, "rules": [more]}),
+        ),
+        (
+            "PATCH",
+            format!("{roles}/applied?fieldManager=m"),
+            "application/apply-patch+yaml",
+            json!({"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "Role", "metadata": {"name": "applied"}, "rules": [more]}),
+        ),
         ("POST", format!("{roles}?dryRun=All"), JSON, role("dry", &[more.clone()])),
     ] {
         let answer = eve(method, &path, kind, &body).await.is(403);
@@ -192,17 +222,29 @@ async fn nobody_gives_what_they_lack_on_any_way_to_write() {
     eve("PUT", &format!("{roles}/strong"), JSON, &stored).await.is(403);
 
     eve("POST", &bindings, JSON, &binding("ok", "Role", "ok", "x")).await.is(201);
-    for (kind, role) in [("Role", "strong"), ("ClusterRole", "cluster-admin"), ("ClusterRole", "system:aggregate-to-view")] {
+    for (kind, role) in
+        [("Role", "strong"), ("ClusterRole", "cluster-admin"), ("ClusterRole", "system:aggregate-to-view")]
+    {
         eve("POST", &bindings, JSON, &binding("b", kind, role, "eve")).await.is(403);
     }
     eve("POST", &bindings, JSON, &binding("b", "Role", "none", "eve")).await.is(404);
     // Neither elsewhere nor everywhere.
-    eve("POST", &format!("{RBAC}/namespaces/kube-system/rolebindings"), JSON, &binding("b", "ClusterRole", "view", "eve")).await.is(403);
-    eve("POST", &format!("{RBAC}/clusterrolebindings"), JSON, &binding("b", "ClusterRole", "view", "eve")).await.is(403);
+    eve(
+        "POST",
+        &format!("{RBAC}/namespaces/kube-system/rolebindings"),
+        JSON,
+        &binding("b", "ClusterRole", "view", "eve"),
+    )
+    .await
+    .is(403);
+    eve("POST", &format!("{RBAC}/clusterrolebindings"), JSON, &binding("b", "ClusterRole", "view", "eve"))
+        .await
+        .is(403);
     // With `escalate` and `bind`, on what they name.
     let named = |verb: &str, resource: &str, name: &str| json!({"verbs": [verb], "apiGroups": ["rbac.authorization.k8s.io"], "resources": [resource], "resourceNames": [name]});
     server.post(&roles, &role("free", &[])).await.is(201);
-    grant_in(&server, "default", "extra", &[named("escalate", "roles", "free"), named("bind", "roles", "strong")]).await;
+    grant_in(&server, "default", "extra", &[named("escalate", "roles", "free"), named("bind", "roles", "strong")])
+        .await;
     server.post(&bindings, &binding("extra-eve", "Role", "extra", "eve")).await.is(201);
     eve("PUT", &format!("{roles}/free"), JSON, &role("free", &[more.clone()])).await.is(200);
     eve("PUT", &format!("{roles}/ok"), JSON, &role("ok", &[more.clone()])).await.is(403);
@@ -213,7 +255,15 @@ async fn nobody_gives_what_they_lack_on_any_way_to_write() {
 #[tokio::test]
 async fn aggregation_needs_every_right() {
     let server = Server::start().await;
-    grant(&server, "eve", &[rule(&["*"], "rbac.authorization.k8s.io", &["clusterroles/x"]), rule(&["create", "update", "patch", "get"], "rbac.authorization.k8s.io", &["clusterroles"])]).await;
+    grant(
+        &server,
+        "eve",
+        &[
+            rule(&["*"], "rbac.authorization.k8s.io", &["clusterroles/x"]),
+            rule(&["create", "update", "patch", "get"], "rbac.authorization.k8s.io", &["clusterroles"]),
+        ],
+    )
+    .await;
     let roles = format!("{RBAC}/clusterroles");
     let mut aggregating = role("agg", &[]);
     aggregating["aggregationRule"] = json!({"clusterRoleSelectors": [{"matchLabels": {"a": "b"}}]});
@@ -221,7 +271,10 @@ async fn aggregation_needs_every_right() {
     assert_eq!(as_user(&server, "eve", "POST", &roles, Some(&aggregating)).await.is(403).message(), text);
     server.post(&roles, &aggregating).await.is(201);
     let without = json!({"aggregationRule": null});
-    assert_eq!(typed(&server, "eve", "PATCH", &format!("{roles}/agg"), MERGE, Some(&without)).await.is(403).message(), text);
+    assert_eq!(
+        typed(&server, "eve", "PATCH", &format!("{roles}/agg"), MERGE, Some(&without)).await.is(403).message(),
+        text
+    );
 }
 
 #[tokio::test]
@@ -232,13 +285,22 @@ async fn what_a_namespace_gives_does_not_reach_the_cluster() {
     for path in ["nodes", "nodes/x", "persistentvolumes", "namespaces"] {
         as_user(&server, "eve", "GET", &format!("/api/v1/namespaces/default/{path}"), None).await.is(404);
     }
-    for path in ["/api/v1/nodes", "/api/v1/namespaces", "/api/v1/namespaces/kube-system", "/api/v1/secrets", "/metrics"] {
+    for path in ["/api/v1/nodes", "/api/v1/namespaces", "/api/v1/namespaces/kube-system", "/api/v1/secrets", "/metrics"]
+    {
         as_user(&server, "eve", "GET", path, None).await.is(403);
     }
     as_user(&server, "eve", "GET", "/api/v1/namespaces/default", None).await.is(200);
     as_user(&server, "eve", "GET", "/api/v1/namespaces/default/secrets", None).await.is(200);
     as_user(&server, "eve", "GET", "/api/v1/namespaces/kube-system/secrets", None).await.is(403);
-    as_user(&server, "eve", "POST", &format!("{RBAC}/clusterrolebindings"), Some(&binding("b", "ClusterRole", "cluster-admin", "eve"))).await.is(403);
+    as_user(
+        &server,
+        "eve",
+        "POST",
+        &format!("{RBAC}/clusterrolebindings"),
+        Some(&binding("b", "ClusterRole", "cluster-admin", "eve")),
+    )
+    .await
+    .is(403);
 }
 
 #[tokio::test]
@@ -249,7 +311,12 @@ async fn rights_on_names_hold_for_lists_of_one_name() {
     grant_in(&server, "default", "eve", &[one]).await;
     let maps = "/api/v1/namespaces/default/configmaps";
     as_user(&server, "eve", "GET", &format!("{maps}?fieldSelector=metadata.name%3Dmine"), None).await.is(200);
-    for path in [maps.to_owned(), format!("{maps}?fieldSelector=metadata.name%3Dother"), format!("{maps}?fieldSelector=metadata.name!%3Dmine"), format!("{maps}/other")] {
+    for path in [
+        maps.to_owned(),
+        format!("{maps}?fieldSelector=metadata.name%3Dother"),
+        format!("{maps}?fieldSelector=metadata.name!%3Dmine"),
+        format!("{maps}/other"),
+    ] {
         as_user(&server, "eve", "GET", &path, None).await.is(403);
     }
     as_user(&server, "eve", "GET", &format!("{maps}/mine"), None).await.is(404);
@@ -261,7 +328,12 @@ async fn reviews_say_why_and_list_rules() {
     grant_in(&server, "default", "eve", &[rule(&["get"], "", &["pods"])]).await;
     let review = json!({"spec": {"resourceAttributes": {"namespace": "default", "verb": "get", "resource": "pods"}}});
     let status = server
-        .call_with("POST", "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews", &[("impersonate-user", "eve")], Some(review.to_string()))
+        .call_with(
+            "POST",
+            "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews",
+            &[("impersonate-user", "eve")],
+            Some(review.to_string()),
+        )
         .await
         .is(201)
         .json();
@@ -270,7 +342,10 @@ async fn reviews_say_why_and_list_rules() {
         json!({"allowed": true, "reason": "RBAC: allowed by RoleBinding \"eve/default\" of Role \"eve\" to User \"eve\""})
     );
     let rules = json!({"spec": {"namespace": "default"}});
-    let list = as_user(&server, "eve", "POST", "/apis/authorization.k8s.io/v1/selfsubjectrulesreviews", Some(&rules)).await.is(201).json();
+    let list = as_user(&server, "eve", "POST", "/apis/authorization.k8s.io/v1/selfsubjectrulesreviews", Some(&rules))
+        .await
+        .is(201)
+        .json();
     let own = json!({"verbs": ["get"], "apiGroups": [""], "resources": ["pods"]});
     assert!(list["status"]["resourceRules"].as_array().unwrap().contains(&own), "{list}");
     assert_eq!(list["status"]["incomplete"], false);
@@ -283,10 +358,18 @@ async fn the_bootstrap_policy_is_completed_at_each_start() {
     let role = |name: &str| format!("{RBAC}/clusterroles/{name}");
     let before = server.get(&role("system:discovery")).await.is(200).json();
     server.patch(&role("system:discovery"), MERGE, &json!({"rules": []})).await.is(200);
-    let protected = json!({"metadata": {"annotations": {"rbac.authorization.kubernetes.io/autoupdate": "false"}}, "rules": []});
+    let protected =
+        json!({"metadata": {"annotations": {"rbac.authorization.kubernetes.io/autoupdate": "false"}}, "rules": []});
     server.patch(&role("system:public-info-viewer"), MERGE, &protected).await.is(200);
     let binding = format!("{RBAC}/clusterrolebindings/system:discovery");
-    server.patch(&binding, MERGE, &json!({"subjects": [{"kind": "User", "name": "own", "apiGroup": "rbac.authorization.k8s.io"}]})).await.is(200);
+    server
+        .patch(
+            &binding,
+            MERGE,
+            &json!({"subjects": [{"kind": "User", "name": "own", "apiGroup": "rbac.authorization.k8s.io"}]}),
+        )
+        .await
+        .is(200);
     server.delete(&role("system:basic-user")).await.is(200);
     let again = Server::on(Config::default(), server.store.clone());
     kuorum_apiserver::bootstrap::run(again.app.clone(), 6443).await;
@@ -298,7 +381,10 @@ async fn the_bootstrap_policy_is_completed_at_each_start() {
     assert_eq!(parts(&after), parts(&before));
     assert_eq!(parts(&again.get(&role("system:public-info-viewer")).await.is(200).json()), 0);
     let subjects = again.get(&binding).await.is(200).json()["subjects"].clone();
-    assert_eq!(subjects.as_array().unwrap().iter().map(|s| s["name"].as_str().unwrap()).collect::<Vec<_>>(), ["own", "system:authenticated"]);
+    assert_eq!(
+        subjects.as_array().unwrap().iter().map(|s| s["name"].as_str().unwrap()).collect::<Vec<_>>(),
+        ["own", "system:authenticated"]
+    );
     again.get(&role("system:basic-user")).await.is(200);
     let health = again.get("/readyz?verbose").await.is(200);
     assert!(String::from_utf8_lossy(&health.body).contains("[+]poststarthook/rbac/bootstrap-roles ok"));
@@ -338,6 +424,31 @@ async fn modes_are_asked_in_order() {
     let answer = as_user(&closed, "eve", "GET", "/api/v1/nodes", None).await.is(403);
     assert!(answer.message().ends_with("at the cluster scope: Everything is forbidden."), "{}", answer.message());
     closed.get("/api/v1/nodes").await.is(200);
-    let open = Server::with(Config { authorization_mode: vec!["RBAC".to_owned(), "AlwaysAllow".to_owned()], ..Config::default() }).await;
+    let open = Server::with(Config {
+        authorization_mode: vec!["RBAC".to_owned(), "AlwaysAllow".to_owned()],
+        ..Config::default()
+    })
+    .await;
     as_user(&open, "eve", "GET", "/api/v1/nodes", None).await.is(200);
+}
+
+#[tokio::test]
+async fn a_websocket_into_a_pod_needs_create() {
+    let server = Server::start().await;
+    let streams = ["pods/exec", "pods/attach", "pods/portforward"];
+    grant_in(&server, "default", "reader", &[rule(&["get"], "", &streams)]).await;
+    grant_in(&server, "default", "writer", &[rule(&["get", "create"], "", &streams)]).await;
+    let open = async |user: &str, stream: &str, upgrade: &[(&str, &str)]| {
+        let headers: Vec<_> = [("impersonate-user", user)].iter().chain(upgrade).copied().collect();
+        let path = format!("/api/v1/namespaces/default/{}", stream.replace('/', "/none/"));
+        server.call_with("GET", &path, &headers, None::<String>).await
+    };
+    let websocket = [("upgrade", "WebSocket"), ("connection", "keep-alive, Upgrade")];
+    for stream in streams {
+        let refused = open("reader", stream, &websocket).await.is(403).message();
+        let words = format!("cannot create resource \"{stream}\" in API group \"\" in the namespace \"default\"");
+        assert!(refused.ends_with(&words), "{refused}");
+        open("writer", stream, &websocket).await.is(404);
+        open("reader", stream, &[]).await.is(404);
+    }
 }

@@ -105,8 +105,8 @@ impl Spec {
 impl Abac {
     /// Reads a policy file. Empty lines and those that begin with `#` are left out.
     pub fn load(path: &Path) -> Result<Self, AbacError> {
-        let text = std::fs::read_to_string(path)
-            .map_err(|source| AbacError::Unreadable { path: path.to_owned(), source })?;
+        let text =
+            std::fs::read_to_string(path).map_err(|source| AbacError::Unreadable { path: path.to_owned(), source })?;
         Self::parse(&text).map_err(|(line, why)| AbacError::BadLine { path: path.to_owned(), line, why })
     }
 
@@ -121,11 +121,7 @@ impl Abac {
 impl Authorizer for Abac {
     fn authorize<'a>(&'a self, attributes: &'a Attributes<'a>) -> Answer<'a> {
         let allowed = self.0.iter().any(|policy| policy.allows(attributes));
-        Answer::Now(if allowed {
-            Decision::Allow(Reason::None)
-        } else {
-            Decision::no_opinion("No policy matched.")
-        })
+        Answer::Now(if allowed { Decision::Allow(Reason::None) } else { Decision::no_opinion("No policy matched.") })
     }
 
     fn rules(&self, user: &User, namespace: &str, list: &mut RuleList) {
@@ -170,7 +166,8 @@ mod tests {
     #[test]
     fn policies() {
         let abac = Abac::parse(FILE).unwrap();
-        let allows = |attributes: Attributes<'_>| matches!(abac.authorize(&attributes), Answer::Now(Decision::Allow(_)));
+        let allows =
+            |attributes: Attributes<'_>| matches!(abac.authorize(&attributes), Answer::Now(Decision::Allow(_)));
         // user, group, verb, api group, resource, namespace, allowed
         for (name, group, verb, api_group, resource, namespace, allowed) in [
             ("alice", "", "delete", "apps", "deployments", "x", true),
@@ -208,7 +205,9 @@ mod tests {
 
     #[test]
     fn bad_lines_are_named() {
-        for (text, line) in [("\n{", 2), ("[1]", 1), (r#"{"apiVersion": "v1", "kind": "Policy"}"#, 1), (r#"{"user": 1}"#, 1)] {
+        for (text, line) in
+            [("\n{", 2), ("[1]", 1), (r#"{"apiVersion": "v1", "kind": "Policy"}"#, 1), (r#"{"user": 1}"#, 1)]
+        {
             assert_eq!(Abac::parse(text).unwrap_err().0, line, "{text}");
         }
         assert!(Abac::load(Path::new("/nonexistent")).is_err());

@@ -162,7 +162,8 @@ mod tests {
         assert!(!fields.requires_field("status.phase", "Failed"));
         assert!(!Selector::Raw("spec.nodeName=n1,,=,").requires_field("x", ""));
         let labels = Selector::Raw("a in (b,c),!d,e").label_requirements().into_owned();
-        let shown: Vec<String> = labels.iter().map(|r| format!("{} {} {:?}", r.key, r.operator.as_str(), r.values)).collect();
+        let shown: Vec<String> =
+            labels.iter().map(|r| format!("{} {} {:?}", r.key, r.operator.as_str(), r.values)).collect();
         assert_eq!(shown, ["a In [\"b\", \"c\"]", "d DoesNotExist []", "e Exists []"]);
         assert!(Selector::Raw("a in (").label_requirements().is_empty());
     }

@@ -53,8 +53,8 @@ fn collect(all: &mut Refusal, one: Refusal) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::authz::{Answer, Reason};
     use crate::authz::builtin::{AlwaysAllow, AlwaysDeny, Masters};
+    use crate::authz::{Answer, Reason};
     use crate::user::MASTERS;
 
     struct Says(Decision);

@@ -227,9 +227,8 @@ pub fn parse(text: &[u8], policy_file: Option<&Path>) -> Result<Vec<Mode>, Vec<S
             complaints.push(format!("{at}.name: Invalid value: {:?}: authorizer name is invalid: {why}", entry.name));
         }
         if entry.webhook.is_some() && entry.r#type != "Webhook" {
-            complaints.push(format!(
-                "{at}.webhook: Invalid value: \"non-null\": may only be specified when type=Webhook"
-            ));
+            complaints
+                .push(format!("{at}.webhook: Invalid value: \"non-null\": may only be specified when type=Webhook"));
         }
         match mode(entry, &at, policy_file) {
             Ok(mode) => modes.push(mode),
@@ -381,17 +380,37 @@ authorizers:
     #[test]
     fn what_is_wrong_is_named() {
         for (from, to, why) in [
-            ("config.k8s.io/v1\n", "config.k8s.io/v9\n", "no kind \"AuthorizationConfiguration\" is registered for version \"apiserver.config.k8s.io/v9\""),
+            (
+                "config.k8s.io/v1\n",
+                "config.k8s.io/v9\n",
+                "no kind \"AuthorizationConfiguration\" is registered for version \"apiserver.config.k8s.io/v9\"",
+            ),
             ("type: Node", "type: RBAC", "authorizers[2].type: Duplicate value: \"RBAC\""),
             ("name: node", "name: rbac", "authorizers[2].name: Duplicate value: \"rbac\""),
             ("name: node", "name: ''", "authorizers[1].name: Required value"),
-            ("type: Node", "type: Gnome", "authorizers[1].type: Unsupported value: \"Gnome\": supported values: \"ABAC\", \"AlwaysAllow\", \"AlwaysDeny\", \"Node\", \"RBAC\", \"Webhook\""),
+            (
+                "type: Node",
+                "type: Gnome",
+                "authorizers[1].type: Unsupported value: \"Gnome\": supported values: \"ABAC\", \"AlwaysAllow\", \"AlwaysDeny\", \"Node\", \"RBAC\", \"Webhook\"",
+            ),
             ("type: Node", "type: ABAC", "authorizers[1]: authorizer type ABAC needs --authorization-policy-file"),
             ("timeout: 3s", "timeout: 31s", "authorizers[0].webhook.timeout: Invalid value: \"31s\": must be <= 30s"),
             ("    timeout: 3s\n", "", "authorizers[0].webhook.timeout: Required value"),
-            ("failurePolicy: Deny", "failurePolicy: Maybe", "authorizers[0].webhook.failurePolicy: Unsupported value: \"Maybe\": supported values: \"NoOpinion\", \"Deny\""),
-            ("request.resourceAttributes.namespace == 'x'", "user == 'x'", "authorizers[0].webhook.matchConditions[0].expression: Invalid value: \"user == 'x'\": compilation failed: undeclared reference to 'user' (in container '')"),
-            ("kubeConfigFile: /hook", "kubeConfigFile: hook", "authorizers[0].webhook.connectionInfo.kubeConfigFile: Required value: must be an absolute path"),
+            (
+                "failurePolicy: Deny",
+                "failurePolicy: Maybe",
+                "authorizers[0].webhook.failurePolicy: Unsupported value: \"Maybe\": supported values: \"NoOpinion\", \"Deny\"",
+            ),
+            (
+                "request.resourceAttributes.namespace == 'x'",
+                "user == 'x'",
+                "authorizers[0].webhook.matchConditions[0].expression: Invalid value: \"user == 'x'\": compilation failed: undeclared reference to 'user' (in container '')",
+            ),
+            (
+                "kubeConfigFile: /hook",
+                "kubeConfigFile: hook",
+                "authorizers[0].webhook.connectionInfo.kubeConfigFile: Required value: must be an absolute path",
+            ),
         ] {
             let complaints = parse(FILE.replace(from, to).as_bytes(), None).unwrap_err();
             assert_eq!(complaints, [why], "{to}");
@@ -399,7 +418,10 @@ authorizers:
         let unknown = parse(FILE.replace("timeout:", "timeOut:").as_bytes(), None).unwrap_err();
         assert!(unknown[0].contains("unknown field `timeOut`"), "{unknown:?}");
         let none = "apiVersion: apiserver.config.k8s.io/v1\nkind: AuthorizationConfiguration\n";
-        assert_eq!(parse(none.as_bytes(), None).unwrap_err(), ["authorizers: Required value: at least one authorization mode must be defined"]);
+        assert_eq!(
+            parse(none.as_bytes(), None).unwrap_err(),
+            ["authorizers: Required value: at least one authorization mode must be defined"]
+        );
     }
 
     #[tokio::test]

@@ -10,7 +10,8 @@ pub fn forbidden(attributes: &Attributes<'_>, reason: &str) -> String {
     let mut text = format!("User {} cannot {verb} ", quoted(&user.name));
     // Writing to a string cannot fail.
     let _ = if attributes.is_resource {
-        let combined = if subresource.is_empty() { (*resource).to_owned() } else { format!("{resource}/{subresource}") };
+        let combined =
+            if subresource.is_empty() { (*resource).to_owned() } else { format!("{resource}/{subresource}") };
         let _ = write!(text, "resource {} in API group {} ", quoted(&combined), quoted(group));
         if namespace.is_empty() {
             write!(text, "at the cluster scope")

@@ -190,11 +190,8 @@ fn selector(resource: &Value, which: &str, errors: &mut Vec<String>) -> Vec<Requ
     let is_field = which == "fieldSelector";
     let ignored = || format!("spec.resourceAttributes.{which} ignored due to parse error");
     if !raw.is_empty() {
-        let readable = if is_field {
-            selector::FieldSelector::parse(raw).is_ok()
-        } else {
-            selector::Selector::parse(raw).is_ok()
-        };
+        let readable =
+            if is_field { selector::FieldSelector::parse(raw).is_ok() } else { selector::Selector::parse(raw).is_ok() };
         if !readable {
             errors.push(ignored());
         }

@@ -19,7 +19,11 @@ fn put(authorizer: &NodeAuthorizer, pod: &Value) {
 }
 
 /// `[verb, group, resource[/subresource], namespace, name]`; `Ok`, or why not.
-fn ask(authorizer: &NodeAuthorizer, user: &User, [verb, group, resource, namespace, name]: [&str; 5]) -> Result<(), String> {
+fn ask(
+    authorizer: &NodeAuthorizer,
+    user: &User,
+    [verb, group, resource, namespace, name]: [&str; 5],
+) -> Result<(), String> {
     ask_fields(authorizer, user, [verb, group, resource, namespace, name], Selector::None)
 }
 
@@ -191,20 +195,44 @@ fn what_is_a_nodes_own_and_how_it_may_list() {
         (["patch", "", "persistentvolumeclaims/status", "a", "claim"], Ok(())),
         (["get", "", "persistentvolumeclaims/status", "a", "claim"], Err("can only get/update/patch this type")),
         (["create", "", "serviceaccounts/token", "a", "sa"], Ok(())),
-        (["create", "", "serviceaccounts/token", "a", "default"], Err("no relationship found between node 'n1' and this object")),
+        (
+            ["create", "", "serviceaccounts/token", "a", "default"],
+            Err("no relationship found between node 'n1' and this object"),
+        ),
         (["create", "", "serviceaccounts", "a", ""], Err("can only create tokens for individual service accounts")),
-        (["get", "", "serviceaccounts/token", "a", "sa"], Err("can only create tokens for individual service accounts")),
+        (
+            ["get", "", "serviceaccounts/token", "a", "sa"],
+            Err("can only create tokens for individual service accounts"),
+        ),
         (["get", leases, "leases", "kube-node-lease", "n1"], Ok(())),
         (["create", leases, "leases", "kube-node-lease", ""], Ok(())),
-        (["get", leases, "leases", "kube-node-lease", "n2"], Err("can only access node lease with the same name as the requesting node")),
-        (["get", leases, "leases", "a", "n1"], Err("can only access leases in the \"kube-node-lease\" system namespace")),
-        (["list", leases, "leases", "kube-node-lease", ""], Err("can only get, create, update, patch, or delete a node lease")),
+        (
+            ["get", leases, "leases", "kube-node-lease", "n2"],
+            Err("can only access node lease with the same name as the requesting node"),
+        ),
+        (
+            ["get", leases, "leases", "a", "n1"],
+            Err("can only access leases in the \"kube-node-lease\" system namespace"),
+        ),
+        (
+            ["list", leases, "leases", "kube-node-lease", ""],
+            Err("can only get, create, update, patch, or delete a node lease"),
+        ),
         (["update", "storage.k8s.io", "csinodes", "", "n1"], Ok(())),
-        (["update", "storage.k8s.io", "csinodes", "", "n2"], Err("can only access CSINode with the same name as the requesting node")),
+        (
+            ["update", "storage.k8s.io", "csinodes", "", "n2"],
+            Err("can only access CSINode with the same name as the requesting node"),
+        ),
         (["get", "storage.k8s.io", "volumeattachments", "", "va"], Ok(())),
-        (["get", "storage.k8s.io", "volumeattachments", "", "vb"], Err("no relationship found between node 'n1' and this object")),
+        (
+            ["get", "storage.k8s.io", "volumeattachments", "", "vb"],
+            Err("no relationship found between node 'n1' and this object"),
+        ),
         (["delete", "resource.k8s.io", "resourceslices", "", "slice"], Ok(())),
-        (["list", "resource.k8s.io", "resourceslices", "", ""], Err("can only list/watch/deletecollection resourceslices with nodeName field selector")),
+        (
+            ["list", "resource.k8s.io", "resourceslices", "", ""],
+            Err("can only list/watch/deletecollection resourceslices with nodeName field selector"),
+        ),
         (["get", "", "services", "a", "s"], Ok(())),
         (["get", "rbac.authorization.k8s.io", "roles", "a", "r"], Err("")),
     ];

@@ -208,7 +208,8 @@ mod tests {
         let objects = objects().unwrap();
         let count = |kind: Kind| objects.iter().filter(|o| o.kind == kind).count();
         assert_eq!(Kind::ALL.map(count), [7, 69, 7, 50]);
-        let find = |kind: Kind, name: &str| &objects.iter().find(|o| o.kind == kind && o.name() == name).unwrap().object;
+        let find =
+            |kind: Kind, name: &str| &objects.iter().find(|o| o.kind == kind && o.name() == name).unwrap().object;
         let edit = find(Kind::ClusterRole, "edit");
         assert_eq!(edit["metadata"]["labels"]["rbac.authorization.k8s.io/aggregate-to-admin"], "true");
         assert_eq!(
@@ -229,7 +230,10 @@ mod tests {
                     let role = &o.object["roleRef"];
                     let of_kind = if role["kind"] == "Role" { Kind::Role } else { Kind::ClusterRole };
                     let named = |r: &&PolicyObject| r.kind == of_kind && role["name"] == r.name();
-                    let found = objects.iter().filter(named).any(|r| r.namespace().is_empty() || r.namespace() == o.namespace());
+                    let found = objects
+                        .iter()
+                        .filter(named)
+                        .any(|r| r.namespace().is_empty() || r.namespace() == o.namespace());
                     assert!(found, "{}", o.name());
                 }
             }

@@ -32,7 +32,10 @@ pub fn reconcile(existing: Option<&Value>, wanted: &Value) -> Action {
     }
     let mut updated = existing.clone();
     for key in ["labels", "annotations"] {
-        add_entries(&mut updated["metadata"][key], &wanted["metadata"][key]);
+        // Indexing for writing makes an entry: only where there is something to add.
+        if wanted["metadata"][key].is_object() {
+            add_entries(&mut updated["metadata"][key], &wanted["metadata"][key]);
+        }
     }
     if wanted["roleRef"].is_object() {
         add_items(&mut updated, "subjects", &wanted["subjects"]);

@@ -25,7 +25,10 @@ pub(super) struct Binding {
 pub(super) enum Subject {
     User(Box<str>),
     Group(Box<str>),
-    ServiceAccount { namespace: Box<str>, name: Box<str> },
+    ServiceAccount {
+        namespace: Box<str>,
+        name: Box<str>,
+    },
     /// Of a kind that nobody knows, or without a namespace where one is needed: nobody.
     Nobody,
 }
@@ -155,8 +158,7 @@ pub(super) struct Index {
 }
 
 /// Is told of a binding, of which of its subjects the user is, and of the rules of its role. False ends the visit.
-pub(super) type Visitor<'v> =
-    dyn FnMut(&Arc<Binding>, usize, Result<&[Arc<PolicyRule>], RoleMissing>) -> bool + 'v;
+pub(super) type Visitor<'v> = dyn FnMut(&Arc<Binding>, usize, Result<&[Arc<PolicyRule>], RoleMissing>) -> bool + 'v;
 
 impl Index {
     pub fn put_role(&mut self, namespace: &str, name: &str, rules: Vec<PolicyRule>) {

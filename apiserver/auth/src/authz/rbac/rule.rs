@@ -197,17 +197,57 @@ mod tests {
             (pods(), ["get", "", "pods", "log", "x"], false),
             (pods(), ["get", "", "pod", "", ""], false),
             (json!({"verbs": ["*"], "apiGroups": ["*"], "resources": ["*"]}), ["x", "y", "z", "w", ""], true),
-            (json!({"verbs": ["get"], "apiGroups": [""], "resources": ["pods/log"]}), ["get", "", "pods", "log", "x"], true),
-            (json!({"verbs": ["get"], "apiGroups": [""], "resources": ["pods/log"]}), ["get", "", "pods", "", "x"], false),
+            (
+                json!({"verbs": ["get"], "apiGroups": [""], "resources": ["pods/log"]}),
+                ["get", "", "pods", "log", "x"],
+                true,
+            ),
+            (
+                json!({"verbs": ["get"], "apiGroups": [""], "resources": ["pods/log"]}),
+                ["get", "", "pods", "", "x"],
+                false,
+            ),
             // A review may name both in one.
-            (json!({"verbs": ["get"], "apiGroups": [""], "resources": ["pods/log"]}), ["get", "", "pods/log", "", "x"], true),
-            (json!({"verbs": ["get"], "apiGroups": [""], "resources": ["*/scale"]}), ["get", "", "rc", "scale", "x"], true),
-            (json!({"verbs": ["get"], "apiGroups": [""], "resources": ["*/scale"]}), ["get", "", "rc", "upscale", "x"], false),
-            (json!({"verbs": ["get"], "apiGroups": [""], "resources": ["*/scale"]}), ["get", "", "scale", "", "x"], false),
-            (json!({"verbs": ["get"], "apiGroups": [""], "resources": ["/scale"]}), ["get", "", "rc", "scale", "x"], false),
-            (json!({"verbs": ["get"], "apiGroups": [""], "resources": ["pods"], "resourceNames": ["a", "b"]}), ["get", "", "pods", "", "b"], true),
-            (json!({"verbs": ["get"], "apiGroups": [""], "resources": ["pods"], "resourceNames": ["a"]}), ["get", "", "pods", "", "c"], false),
-            (json!({"verbs": ["get"], "apiGroups": [""], "resources": ["pods"], "resourceNames": ["a"]}), ["get", "", "pods", "", ""], false),
+            (
+                json!({"verbs": ["get"], "apiGroups": [""], "resources": ["pods/log"]}),
+                ["get", "", "pods/log", "", "x"],
+                true,
+            ),
+            (
+                json!({"verbs": ["get"], "apiGroups": [""], "resources": ["*/scale"]}),
+                ["get", "", "rc", "scale", "x"],
+                true,
+            ),
+            (
+                json!({"verbs": ["get"], "apiGroups": [""], "resources": ["*/scale"]}),
+                ["get", "", "rc", "upscale", "x"],
+                false,
+            ),
+            (
+                json!({"verbs": ["get"], "apiGroups": [""], "resources": ["*/scale"]}),
+                ["get", "", "scale", "", "x"],
+                false,
+            ),
+            (
+                json!({"verbs": ["get"], "apiGroups": [""], "resources": ["/scale"]}),
+                ["get", "", "rc", "scale", "x"],
+                false,
+            ),
+            (
+                json!({"verbs": ["get"], "apiGroups": [""], "resources": ["pods"], "resourceNames": ["a", "b"]}),
+                ["get", "", "pods", "", "b"],
+                true,
+            ),
+            (
+                json!({"verbs": ["get"], "apiGroups": [""], "resources": ["pods"], "resourceNames": ["a"]}),
+                ["get", "", "pods", "", "c"],
+                false,
+            ),
+            (
+                json!({"verbs": ["get"], "apiGroups": [""], "resources": ["pods"], "resourceNames": ["a"]}),
+                ["get", "", "pods", "", ""],
+                false,
+            ),
             (json!({"verbs": ["get"], "nonResourceURLs": ["*"]}), ["get", "", "pods", "", ""], false),
             (json!({}), ["get", "", "pods", "", ""], false),
         ];
@@ -241,7 +281,9 @@ mod tests {
 
     #[test]
     fn a_rule_is_shown_and_taken_apart() {
-        let one = rule(json!({"verbs": ["get", "list"], "apiGroups": ["", "apps"], "resources": ["a", "b"], "resourceNames": ["n"]}));
+        let one = rule(
+            json!({"verbs": ["get", "list"], "apiGroups": ["", "apps"], "resources": ["a", "b"], "resourceNames": ["n"]}),
+        );
         assert_eq!(
             one.shown(),
             r#"{APIGroups:["" "apps"], Resources:["a" "b"], ResourceNames:["n"], Verbs:["get" "list"]}"#
@@ -250,7 +292,10 @@ mod tests {
         assert!(one.parts().all(|part| one.covers(&part)));
         let urls = rule(json!({"verbs": ["get"], "nonResourceURLs": ["/a", "/b/*"]}));
         let shown: Vec<String> = urls.parts().map(|p| p.shown()).collect();
-        assert_eq!(shown, [r#"{NonResourceURLs:["/a"], Verbs:["get"]}"#, r#"{NonResourceURLs:["/b/*"], Verbs:["get"]}"#]);
+        assert_eq!(
+            shown,
+            [r#"{NonResourceURLs:["/a"], Verbs:["get"]}"#, r#"{NonResourceURLs:["/b/*"], Verbs:["get"]}"#]
+        );
     }
 
     #[test]
@@ -262,13 +307,32 @@ mod tests {
             (&pods, &named, true),
             (&named, &pods, false),
             (&json!({"verbs": ["*"], "apiGroups": ["*"], "resources": ["*"]}), &pods, true),
-            (&json!({"verbs": ["get"], "apiGroups": [""], "resources": ["*/log"]}),
-             &json!({"verbs": ["get"], "apiGroups": [""], "resources": ["pods/log"]}), true),
+            (
+                &json!({"verbs": ["get"], "apiGroups": [""], "resources": ["*/log"]}),
+                &json!({"verbs": ["get"], "apiGroups": [""], "resources": ["pods/log"]}),
+                true,
+            ),
             (&json!({"verbs": ["get"], "apiGroups": [""], "resources": ["*/log"]}), &pods, false),
-            (&json!({"verbs": ["get"], "nonResourceURLs": ["/a/*"]}), &json!({"verbs": ["get"], "nonResourceURLs": ["/a/b/*"]}), true),
-            (&json!({"verbs": ["get"], "nonResourceURLs": ["/a/b"]}), &json!({"verbs": ["get"], "nonResourceURLs": ["/a/*"]}), false),
-            (&json!({"verbs": ["get"], "nonResourceURLs": ["*"]}), &json!({"verbs": ["get"], "nonResourceURLs": ["/a"]}), true),
-            (&json!({"verbs": ["*"], "apiGroups": ["*"], "resources": ["*"]}), &json!({"verbs": ["get"], "nonResourceURLs": ["/a"]}), false),
+            (
+                &json!({"verbs": ["get"], "nonResourceURLs": ["/a/*"]}),
+                &json!({"verbs": ["get"], "nonResourceURLs": ["/a/b/*"]}),
+                true,
+            ),
+            (
+                &json!({"verbs": ["get"], "nonResourceURLs": ["/a/b"]}),
+                &json!({"verbs": ["get"], "nonResourceURLs": ["/a/*"]}),
+                false,
+            ),
+            (
+                &json!({"verbs": ["get"], "nonResourceURLs": ["*"]}),
+                &json!({"verbs": ["get"], "nonResourceURLs": ["/a"]}),
+                true,
+            ),
+            (
+                &json!({"verbs": ["*"], "apiGroups": ["*"], "resources": ["*"]}),
+                &json!({"verbs": ["get"], "nonResourceURLs": ["/a"]}),
+                false,
+            ),
         ] {
             assert_eq!(rule(own.clone()).covers(&rule(part.clone())), covered, "{own} {part}");
         }

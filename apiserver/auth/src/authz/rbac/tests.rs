@@ -55,8 +55,16 @@ fn subjects_of_every_kind_are_found() {
         ("bob", &["x", "team"], "RBAC: allowed by RoleBinding \"rb/a\" of Role \"r\" to Group \"team\""),
         // Found by its name first, and named by the first subject that fits.
         ("alice", &["team"], "RBAC: allowed by RoleBinding \"rb/a\" of Role \"r\" to User \"alice\""),
-        ("system:serviceaccount:b:sa", &[], "RBAC: allowed by RoleBinding \"rb/a\" of Role \"r\" to ServiceAccount \"sa/b\""),
-        ("system:serviceaccount:a:own", &[], "RBAC: allowed by RoleBinding \"rb/a\" of Role \"r\" to ServiceAccount \"own/a\""),
+        (
+            "system:serviceaccount:b:sa",
+            &[],
+            "RBAC: allowed by RoleBinding \"rb/a\" of Role \"r\" to ServiceAccount \"sa/b\"",
+        ),
+        (
+            "system:serviceaccount:a:own",
+            &[],
+            "RBAC: allowed by RoleBinding \"rb/a\" of Role \"r\" to ServiceAccount \"own/a\"",
+        ),
     ] {
         assert_eq!(reason(decide(&rbac, &user(name, groups), "a", "pods")), why);
     }
@@ -72,10 +80,15 @@ fn subjects_of_every_kind_are_found() {
 #[test]
 fn a_cluster_role_bound_in_a_namespace_stays_there() {
     let rbac = Rbac::default();
-    rbac.put(Kind::ClusterRole, "", "c", &role(json!([
-        {"verbs": ["get"], "apiGroups": [""], "resources": ["nodes", "pods"]},
-        {"verbs": ["get"], "nonResourceURLs": ["/metrics"]},
-    ])));
+    rbac.put(
+        Kind::ClusterRole,
+        "",
+        "c",
+        &role(json!([
+            {"verbs": ["get"], "apiGroups": [""], "resources": ["nodes", "pods"]},
+            {"verbs": ["get"], "nonResourceURLs": ["/metrics"]},
+        ])),
+    );
     rbac.put(Kind::RoleBinding, "a", "b", &binding("ClusterRole", "c", json!([{"kind": "User", "name": "u"}])));
     let u = user("u", &[]);
     assert!(allowed(&rbac, &u, "a", "pods"));
@@ -174,7 +187,11 @@ fn the_index_says_what_a_scan_says() {
         let key = (namespace.to_owned(), name.clone());
         if next(3) == 0 {
             rbac.remove(kind, namespace, &name);
-            if is_role { roles.remove(&key) } else { bindings.remove(&key) };
+            if is_role {
+                roles.remove(&key)
+            } else {
+                bindings.remove(&key)
+            };
         } else if is_role {
             let object = role(read(&[["pods", "secrets", "nodes"][next(3) as usize]]));
             rbac.put(kind, namespace, &name, &object);

@@ -36,7 +36,8 @@ impl Hook {
                         Ok::<_, hyper::Error>(response.unwrap_or_default())
                     }
                 });
-                let connection = hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(socket), service);
+                let connection =
+                    hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(socket), service);
                 tokio::spawn(connection);
             }
         });
@@ -87,7 +88,10 @@ async fn the_question_has_everything_and_answers_are_remembered() {
     }
     assert_eq!(hook.questions(), 1);
     let question = hook.asked.lock()[0].clone();
-    assert_eq!((&question["apiVersion"], &question["kind"]), (&json!("authorization.k8s.io/v1"), &json!("SubjectAccessReview")));
+    assert_eq!(
+        (&question["apiVersion"], &question["kind"]),
+        (&json!("authorization.k8s.io/v1"), &json!("SubjectAccessReview"))
+    );
     assert_eq!(
         question["spec"],
         json!({
