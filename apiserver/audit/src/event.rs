@@ -301,7 +301,10 @@ mod tests {
             r#"{"metadata":{},"status":"Failure","message":"m","reason":"NotFound","details":{"name":"x"},"code":404}"#
         );
         for other in [None, Some(&b"ok"[..]), Some(br#"{"kind":"Pod","apiVersion":"v1","status":{}}"#)] {
-            assert_eq!(ResponseStatus::of_answer(200, other), ResponseStatus { code: 200, ..ResponseStatus::default() });
+            assert_eq!(
+                ResponseStatus::of_answer(200, other),
+                ResponseStatus { code: 200, ..ResponseStatus::default() }
+            );
         }
     }
 }

@@ -178,8 +178,7 @@ struct FileRule {
 impl Policy {
     /// Reads and checks a policy.
     pub fn load(path: &std::path::Path) -> Result<Self, PolicyError> {
-        let text =
-            std::fs::read(path).map_err(|source| PolicyError::Unreadable { path: path.to_owned(), source })?;
+        let text = std::fs::read(path).map_err(|source| PolicyError::Unreadable { path: path.to_owned(), source })?;
         Self::parse(&text)
     }
 
@@ -188,8 +187,7 @@ impl Policy {
         if let Some(why) = document.strict_error() {
             return Err(PolicyError::Malformed(why));
         }
-        let file: File =
-            serde_json::from_value(document.value).map_err(|e| PolicyError::Malformed(e.to_string()))?;
+        let file: File = serde_json::from_value(document.value).map_err(|e| PolicyError::Malformed(e.to_string()))?;
         if (file.api_version.as_str(), file.kind.as_str()) != ("audit.k8s.io/v1", "Policy") {
             let why = format!("no kind {:?} is registered for version {:?}", file.kind, file.api_version);
             return Err(PolicyError::Malformed(format!("{why}: want Policy in audit.k8s.io/v1")));

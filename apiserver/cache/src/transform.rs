@@ -166,7 +166,8 @@ impl Inner {
     }
 
     pub async fn prepare_events(&self, events: &[v1::Event]) {
-        self.prepare(events.iter().flat_map(|event| [(&event.key, &event.value), (&event.key, &event.prev_value)])).await;
+        self.prepare(events.iter().flat_map(|event| [(&event.key, &event.value), (&event.key, &event.prev_value)]))
+            .await;
     }
 }
 

@@ -96,8 +96,7 @@ fn unreadable(outcome: Result<(), StoreError>) -> String {
     }
 }
 
-const REFUSAL: &str =
-    "unable to transform key \"/registry/core/secrets/default/a\": no matching key was found";
+const REFUSAL: &str = "unable to transform key \"/registry/core/secrets/default/a\": no matching key was found";
 
 #[tokio::test]
 async fn sealed_values_read_as_if_they_were_not() {

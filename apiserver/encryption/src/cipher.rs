@@ -121,15 +121,15 @@ impl CbcKey {
         out.resize(start + (plain.len() / BLOCK_LEN + 1) * BLOCK_LEN, 0);
         let buffer = out.get_mut(start..).ok_or(CipherError::Seal)?;
         let sealed = match self {
-            CbcKey::Aes128(key) => {
-                cbc::Encryptor::<Aes128>::new(key.into(), &iv.into()).encrypt_padded::<Pkcs7>(buffer, plain.len()).is_ok()
-            }
-            CbcKey::Aes192(key) => {
-                cbc::Encryptor::<Aes192>::new(key.into(), &iv.into()).encrypt_padded::<Pkcs7>(buffer, plain.len()).is_ok()
-            }
-            CbcKey::Aes256(key) => {
-                cbc::Encryptor::<Aes256>::new(key.into(), &iv.into()).encrypt_padded::<Pkcs7>(buffer, plain.len()).is_ok()
-            }
+            CbcKey::Aes128(key) => cbc::Encryptor::<Aes128>::new(key.into(), &iv.into())
+                .encrypt_padded::<Pkcs7>(buffer, plain.len())
+                .is_ok(),
+            CbcKey::Aes192(key) => cbc::Encryptor::<Aes192>::new(key.into(), &iv.into())
+                .encrypt_padded::<Pkcs7>(buffer, plain.len())
+                .is_ok(),
+            CbcKey::Aes256(key) => cbc::Encryptor::<Aes256>::new(key.into(), &iv.into())
+                .encrypt_padded::<Pkcs7>(buffer, plain.len())
+                .is_ok(),
         };
         if sealed { Ok(()) } else { Err(CipherError::Seal) }
     }
@@ -141,15 +141,15 @@ impl CbcKey {
         }
         let mut buffer = sealed.to_vec();
         let len = match self {
-            CbcKey::Aes128(key) => {
-                cbc::Decryptor::<Aes128>::new(key.into(), &iv.into()).decrypt_padded::<Pkcs7>(&mut buffer).map(<[u8]>::len)
-            }
-            CbcKey::Aes192(key) => {
-                cbc::Decryptor::<Aes192>::new(key.into(), &iv.into()).decrypt_padded::<Pkcs7>(&mut buffer).map(<[u8]>::len)
-            }
-            CbcKey::Aes256(key) => {
-                cbc::Decryptor::<Aes256>::new(key.into(), &iv.into()).decrypt_padded::<Pkcs7>(&mut buffer).map(<[u8]>::len)
-            }
+            CbcKey::Aes128(key) => cbc::Decryptor::<Aes128>::new(key.into(), &iv.into())
+                .decrypt_padded::<Pkcs7>(&mut buffer)
+                .map(<[u8]>::len),
+            CbcKey::Aes192(key) => cbc::Decryptor::<Aes192>::new(key.into(), &iv.into())
+                .decrypt_padded::<Pkcs7>(&mut buffer)
+                .map(<[u8]>::len),
+            CbcKey::Aes256(key) => cbc::Decryptor::<Aes256>::new(key.into(), &iv.into())
+                .decrypt_padded::<Pkcs7>(&mut buffer)
+                .map(<[u8]>::len),
         };
         buffer.truncate(len.map_err(|_| CipherError::Padding)?);
         Ok(buffer)

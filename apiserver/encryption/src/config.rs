@@ -364,7 +364,8 @@ fn provider(
     let given = [aesgcm.is_some(), aescbc.is_some(), secretbox.is_some(), identity.is_some(), kms.is_some()];
     match given.iter().filter(|is| **is).count() {
         0 => {
-            let why = "provider does not contain any of the expected providers: KMS, AESGCM, AESCBC, Secretbox, Identity";
+            let why =
+                "provider does not contain any of the expected providers: KMS, AESGCM, AESCBC, Secretbox, Identity";
             complaints.0.push(format!("{at}: Invalid value: {why}"));
             return None;
         }
@@ -460,9 +461,8 @@ fn kms_provider(
         complaints.invalid(&format!("{at}.apiVersion"), version, &why);
     }
     let socket = socket.strip_prefix("/@").map_or_else(|| socket.to_owned(), |name| format!("@{name}"));
-    (complaints.0.len() == before).then(|| {
-        ProviderConfig::Kms(KmsConfig { name: file.name, socket, timeout: timeout.unwrap_or(KMS_TIMEOUT) })
-    })
+    (complaints.0.len() == before)
+        .then(|| ProviderConfig::Kms(KmsConfig { name: file.name, socket, timeout: timeout.unwrap_or(KMS_TIMEOUT) }))
 }
 
 #[cfg(test)]

@@ -85,10 +85,9 @@ impl Transformers {
             ("*", _) => 1,
             _ => 0,
         };
-        let best =
-            self.rules.iter().filter_map(|(patterns, providers)| {
-                patterns.iter().filter(specific).map(rank).min().map(|rank| (rank, providers))
-            });
+        let best = self.rules.iter().filter_map(|(patterns, providers)| {
+            patterns.iter().filter(specific).map(rank).min().map(|rank| (rank, providers))
+        });
         best.min_by_key(|(rank, _)| *rank).map(|(_, providers)| providers.clone())
     }
 
@@ -185,9 +184,9 @@ impl Provider {
                 }
                 Some(Err(refusal))
             }
-            Provider::Kms { prefix, kms } => stored.starts_with(prefix.as_bytes()).then(|| {
-                kms.open(&stored.slice(prefix.len()..), key).map(|(plain, seal)| (Some(plain), seal))
-            }),
+            Provider::Kms { prefix, kms } => stored
+                .starts_with(prefix.as_bytes())
+                .then(|| kms.open(&stored.slice(prefix.len()..), key).map(|(plain, seal)| (Some(plain), seal))),
         }
     }
 }

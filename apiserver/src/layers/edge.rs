@@ -49,7 +49,8 @@ impl Edge {
 
     /// The answer to a request that goes no further: refused, or a question about other origins.
     pub fn answer(&self, parts: &http::request::Parts) -> Option<Response> {
-        if self.refusing.load(Ordering::Relaxed) && !HEALTH_PATHS.iter().any(|path| parts.uri.path().starts_with(path)) {
+        if self.refusing.load(Ordering::Relaxed) && !HEALTH_PATHS.iter().any(|path| parts.uri.path().starts_with(path))
+        {
             let text = "The apiserver is shutting down, please try again later.\n";
             let mut response = respond::text(StatusCode::TOO_MANY_REQUESTS, text);
             response.headers_mut().insert(RETRY_AFTER, HeaderValue::from(RETRY_AFTER_SECONDS));

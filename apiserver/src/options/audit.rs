@@ -162,7 +162,8 @@ impl AuditOptions {
         self.log_flags().validate()?;
         self.webhook_flags().validate()?;
         if Format::parse(&self.audit_log_format).is_none() {
-            let why = format!("invalid audit log format {}, allowed formats are \"legacy,json\"", self.audit_log_format);
+            let why =
+                format!("invalid audit log format {}, allowed formats are \"legacy,json\"", self.audit_log_format);
             return Err(ConfigError::Invalid { flag: "audit-log-format", why });
         }
         Ok(())

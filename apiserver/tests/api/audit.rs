@@ -85,7 +85,10 @@ async fn every_request_has_one_complete_record() {
     assert_eq!((&event["stage"], &event["user"]), (&json!("ResponseStarted"), &json!({})));
     s.call_with("GET", "/api/v1/namespaces/default/secrets/x", &with("Bearer alice-token"), None::<&str>).await.is(403);
     let event = a.one();
-    assert_eq!((&event["responseStatus"]["code"], &event["responseStatus"]["reason"]), (&json!(403), &json!("Forbidden")));
+    assert_eq!(
+        (&event["responseStatus"]["code"], &event["responseStatus"]["reason"]),
+        (&json!(403), &json!("Forbidden"))
+    );
     assert_eq!(event["annotations"]["authorization.k8s.io/decision"], "forbid");
     assert_eq!(event["user"]["groups"], json!(["dev", "system:authenticated"]));
     s.get(&format!("{CONFIG_MAPS}/absent")).await.is(404);
@@ -104,7 +107,10 @@ async fn every_request_has_one_complete_record() {
     assert_eq!(a.one()["requestURI"], "/healthz");
     s.delete(&format!("{CONFIG_MAPS}/c")).await.is(200);
     let status = a.one()["responseStatus"].clone();
-    assert_eq!((&status["status"], &status["code"], &status["details"]["name"]), (&json!("Success"), &json!(200), &json!("c")));
+    assert_eq!(
+        (&status["status"], &status["code"], &status["details"]["name"]),
+        (&json!("Success"), &json!(200), &json!("c"))
+    );
 }
 
 #[tokio::test]
@@ -119,7 +125,8 @@ rules:
     )
     .await;
     let s = &a.server;
-    let secret = json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "s"}, "stringData": {"k": "planted"}});
+    let secret =
+        json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "s"}, "stringData": {"k": "planted"}});
     let secrets = "/api/v1/namespaces/default/secrets";
     s.post(secrets, &secret).await.is(201);
     s.get(secrets).await.is(200);
@@ -141,7 +148,8 @@ rules:
     assert_eq!(event["responseObject"]["kind"], "ConfigMapList");
     assert!(event["requestObject"].is_null());
     // The answer is whole all the same.
-    let yaml = s.call_with("GET", &format!("{CONFIG_MAPS}/c"), &[("accept", "application/yaml")], None::<&str>).await.is(200);
+    let yaml =
+        s.call_with("GET", &format!("{CONFIG_MAPS}/c"), &[("accept", "application/yaml")], None::<&str>).await.is(200);
     assert!(String::from_utf8_lossy(&yaml.body).contains("k: v"));
     assert_eq!(a.one()["responseObject"]["data"], json!({"k": "v"}));
 
@@ -226,8 +234,11 @@ async fn a_webhook_gets_batches() {
     });
     let dir = tempfile::tempdir().unwrap();
     let (policy, kubeconfig) = (dir.path().join("policy.yaml"), dir.path().join("webhook.yaml"));
-    std::fs::write(&policy, format!("apiVersion: audit.k8s.io/v1\nkind: Policy\n{COMPLETE}rules: [{{level: Metadata}}]"))
-        .unwrap();
+    std::fs::write(
+        &policy,
+        format!("apiVersion: audit.k8s.io/v1\nkind: Policy\n{COMPLETE}rules: [{{level: Metadata}}]"),
+    )
+    .unwrap();
     std::fs::write(
         &kubeconfig,
         format!(

@@ -51,8 +51,11 @@ async fn only_the_named_cipher_suites_are_spoken() {
     let stream = connect(&pki, running.address, "localhost", TLS12, b"h2").await.unwrap();
     let spoken = stream.get_ref().1.negotiated_cipher_suite().unwrap().suite();
     assert_eq!(spoken, rustls::CipherSuite::TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256);
+    // A drain waits for what a client has begun to say.
+    drop(stream);
     let stream = connect(&pki, running.address, "localhost", BOTH, b"h2").await.unwrap();
     assert_eq!(stream.get_ref().1.protocol_version(), Some(ProtocolVersion::TLSv1_3));
+    drop(stream);
     stop(running).await;
 
     // A suite for RSA keys alone does not fit the certificate: no TLS 1.2 any more.
@@ -106,10 +109,8 @@ async fn some_requests_end_their_connection_well() {
     let mut answered = 0;
     // With a chance of 1 in 50 per request, ten thousand without one do not happen.
     while answered < 10_000 && sender.ready().await.is_ok() {
-        let request = http::Request::builder()
-            .uri("https://localhost/version")
-            .body(Empty::<bytes::Bytes>::new())
-            .unwrap();
+        let request =
+            http::Request::builder().uri("https://localhost/version").body(Empty::<bytes::Bytes>::new()).unwrap();
         // A request that was begun before the GOAWAY is answered; one behind it is not begun.
         let Ok(response) = sender.send_request(request).await else { break };
         assert_eq!(response.status(), 200);
@@ -195,7 +196,9 @@ async fn a_draining_server_tells_newcomers_to_go_elsewhere() {
     watch.into_body().collect().await.unwrap();
     drop((tx, waiting));
     while let Ok(stream) = connect(&pki, running.address, "localhost", BOTH, b"http/1.1").await {
-        let Ok((mut sender, connection)) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await else { break };
+        let Ok((mut sender, connection)) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await else {
+            break;
+        };
         tokio::spawn(connection);
         let request = http::Request::builder()
             .uri("/api")

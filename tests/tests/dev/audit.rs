@@ -81,7 +81,10 @@ rules:
     let allowed = of(&all, "alice", "get", "configmaps");
     ensure!(allowed.len() == 1 && allowed[0]["annotations"]["authorization.k8s.io/decision"] == "allow");
     let reason = allowed[0]["annotations"]["authorization.k8s.io/reason"].as_str().unwrap_or_default();
-    ensure!(reason.starts_with("RBAC: allowed by RoleBinding \"alice/default\" of ClusterRole \"cluster-admin\""), "{reason}");
+    ensure!(
+        reason.starts_with("RBAC: allowed by RoleBinding \"alice/default\" of ClusterRole \"cluster-admin\""),
+        "{reason}"
+    );
     let refused = of(&all, "bob", "get", "secrets");
     ensure!(refused[0]["responseStatus"]["code"] == 403, "{refused:?}");
     ensure!(refused[0]["annotations"]["authorization.k8s.io/decision"] == "forbid");

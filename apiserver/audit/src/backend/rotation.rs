@@ -185,11 +185,15 @@ mod tests {
         assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
         let names = names(&dir.path().join("logs"));
         assert_eq!(names.len(), 10, "{names:?}");
-        let text: String = names[..9].iter().chain([&"audit.log".to_owned()]).map(|name| {
-            let text = fs::read_to_string(dir.path().join("logs").join(name)).unwrap();
-            assert!(text.len() <= 100);
-            text
-        }).collect();
+        let text: String = names[..9]
+            .iter()
+            .chain([&"audit.log".to_owned()])
+            .map(|name| {
+                let text = fs::read_to_string(dir.path().join("logs").join(name)).unwrap();
+                assert!(text.len() <= 100);
+                text
+            })
+            .collect();
         let lines: Vec<&str> = text.lines().map(|line| &line[..7]).collect();
         let mut sorted = lines.clone();
         sorted.sort();

@@ -102,7 +102,8 @@ async fn a_log_has_every_stage_and_objects_by_level() {
         [("Metadata", false, false), ("Request", true, false), ("RequestResponse", true, true)]
     {
         let path = dir.path().join(level);
-        let auditor = auditor(&format!("rules: [{{level: {level}}}]"), vec![Sink::log(&log(&path, Mode::Blocking)).unwrap()]);
+        let auditor =
+            auditor(&format!("rules: [{{level: {level}}}]"), vec![Sink::log(&log(&path, Mode::Blocking)).unwrap()]);
         let record = begin(&auditor, "one");
         assert!(record.received().await);
         record.refer(&serde_json::json!({"name": "s", "namespace": "other", "uid": "u"}));
@@ -141,7 +142,14 @@ async fn what_ends_otherwise_is_recorded_too() {
     watch.ended();
     let seen: Vec<_> = lines(&path)
         .iter()
-        .map(|e| format!("{} {} {}", e["auditID"].as_str().unwrap(), e["stage"].as_str().unwrap(), e["responseStatus"]["code"]))
+        .map(|e| {
+            format!(
+                "{} {} {}",
+                e["auditID"].as_str().unwrap(),
+                e["stage"].as_str().unwrap(),
+                e["responseStatus"]["code"]
+            )
+        })
         .collect();
     assert_eq!(
         seen,

@@ -49,7 +49,9 @@ impl Envelope {
             return Err("failed to validate encrypted DEK source: encrypted DEK source is empty".to_owned());
         }
         if source > SOURCE_LEN_MAX {
-            return Err(format!("failed to validate encrypted DEK source: it has {source} bytes, more than {SOURCE_LEN_MAX}"));
+            return Err(format!(
+                "failed to validate encrypted DEK source: it has {source} bytes, more than {SOURCE_LEN_MAX}"
+            ));
         }
         check_key_id(&object.key_id).map_err(|why| format!("failed to validate key id: {why}"))?;
         let annotations: usize = object.annotations.iter().map(|(key, value)| key.len() + value.len()).sum();
@@ -109,7 +111,9 @@ fn sorted(annotations: &HashMap<String, Bytes>) -> Vec<(&String, &Bytes)> {
 pub fn check_key_id(id: &str) -> Result<(), String> {
     match id.len() {
         0 => Err("keyID is empty".to_owned()),
-        len if len > KEY_ID_LEN_MAX => Err(format!("keyID is {len} bytes, which exceeds the max size of {KEY_ID_LEN_MAX}")),
+        len if len > KEY_ID_LEN_MAX => {
+            Err(format!("keyID is {len} bytes, which exceeds the max size of {KEY_ID_LEN_MAX}"))
+        }
         _ => Ok(()),
     }
 }

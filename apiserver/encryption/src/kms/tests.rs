@@ -25,7 +25,10 @@ impl KeyManagementService for Plugin {
         Ok(Response::new(proto::StatusResponse { version: "v2".to_owned(), healthz: healthz.to_owned(), key_id }))
     }
 
-    async fn encrypt(&self, request: Request<proto::EncryptRequest>) -> Result<Response<proto::EncryptResponse>, Status> {
+    async fn encrypt(
+        &self,
+        request: Request<proto::EncryptRequest>,
+    ) -> Result<Response<proto::EncryptResponse>, Status> {
         self.encrypted.fetch_add(1, Ordering::SeqCst);
         let ciphertext: Vec<u8> = request.into_inner().plaintext.iter().rev().copied().collect();
         let annotations = HashMap::from([("version.kms.test".to_owned(), Bytes::from_static(b"1"))]);
@@ -33,7 +36,10 @@ impl KeyManagementService for Plugin {
         Ok(Response::new(proto::EncryptResponse { ciphertext: ciphertext.into(), key_id, annotations }))
     }
 
-    async fn decrypt(&self, request: Request<proto::DecryptRequest>) -> Result<Response<proto::DecryptResponse>, Status> {
+    async fn decrypt(
+        &self,
+        request: Request<proto::DecryptRequest>,
+    ) -> Result<Response<proto::DecryptResponse>, Status> {
         self.decrypted.fetch_add(1, Ordering::SeqCst);
         let request = request.into_inner();
         if self.broken.load(Ordering::SeqCst) || !request.annotations.contains_key("version.kms.test") {
@@ -58,7 +64,10 @@ async fn start() -> Running {
     *plugin.key_id.lock() = "key-1".to_owned();
     let service = KeyManagementServiceServer::new(plugin.clone());
     tokio::spawn(async move {
-        tonic::transport::Server::builder().add_service(service).serve_with_incoming(UnixListenerStream::new(listener)).await
+        tonic::transport::Server::builder()
+            .add_service(service)
+            .serve_with_incoming(UnixListenerStream::new(listener))
+            .await
     });
     let socket = socket.to_string_lossy().into_owned();
     let config = KmsConfig { name: "test".to_owned(), socket, timeout: Duration::from_secs(3) };

@@ -58,9 +58,7 @@ fn the_first_provider_writes_and_every_one_reads() {
 #[test]
 fn what_does_not_open_says_why() {
     let seals = Arc::new(Seals::default());
-    let seal = |providers: &str| {
-        Bytes::from(secrets(&seals, providers).seal(SECRETS, KEY, PLAIN).unwrap().unwrap())
-    };
+    let seal = |providers: &str| Bytes::from(secrets(&seals, providers).seal(SECRETS, KEY, PLAIN).unwrap().unwrap());
     let gcm = seal(&keys("aesgcm", &[("one", A)]));
     let boxed = seal(&keys("secretbox", &[("one", A)]));
     let refused = |providers: &str, stored: &Bytes| secrets(&seals, providers).open(SECRETS, KEY, stored).unwrap_err();
@@ -77,7 +75,8 @@ fn what_does_not_open_says_why() {
         assert_eq!(refused(&providers, stored), want, "{providers}");
     }
     // A value under another key does not open.
-    let moved = secrets(&seals, &keys("aesgcm", &[("one", A)])).open(SECRETS, b"/registry/core/secrets/default/t", &gcm);
+    let moved =
+        secrets(&seals, &keys("aesgcm", &[("one", A)])).open(SECRETS, b"/registry/core/secrets/default/t", &gcm);
     assert_eq!(moved.unwrap_err(), "cipher: message authentication failed");
     // Nor does a sealed value of a resource without a rule.
     let elsewhere = secrets(&seals, &keys("aesgcm", &[("one", A)])).open("/registry/core/pods/", KEY, &gcm);
