@@ -3,6 +3,7 @@
 use std::fmt::Write;
 use std::sync::OnceLock;
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use http::StatusCode;
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
@@ -111,13 +112,25 @@ fn text(code: StatusCode, body: String) -> Response {
 
 static METRICS: OnceLock<PrometheusHandle> = OnceLock::new();
 
-/// Begins to collect metrics. The first call in a process counts.
+/// How often observations are folded into their histograms.
+const UPKEEP_INTERVAL: Duration = Duration::from_secs(5);
+
+/// Begins to collect metrics. The first call in a process counts. Call it in a runtime.
 pub fn collect_metrics() {
     if METRICS.get().is_some() {
         return;
     }
     match PrometheusBuilder::new().install_recorder() {
-        Ok(handle) => drop(METRICS.set(handle)),
+        Ok(handle) => {
+            drop(METRICS.set(handle.clone()));
+            // Histograms keep every observation until it is folded in, and perhaps nobody scrapes.
+            tokio::spawn(async move {
+                loop {
+                    tokio::time::sleep(UPKEEP_INTERVAL).await;
+                    handle.run_upkeep();
+                }
+            });
+        }
         Err(error) => tracing::warn!(%error, "metrics are collected elsewhere in this process"),
     }
 }

@@ -43,7 +43,8 @@ pub fn divide(seats: u32, levels: &[&PriorityLevel]) -> Vec<Limits> {
             };
             Limits {
                 nominal: nominal as u32,
-                min: (nominal - percent(level.lendable_percent)).max(0.0) as u32,
+                // A level that has seats keeps one: without any, its first request would wait for an adjustment.
+                min: (nominal - percent(level.lendable_percent)).max(nominal.min(1.0)) as u32,
                 max: (nominal + borrowing) as u32,
                 request_max: request_max as u32,
             }
@@ -209,7 +210,7 @@ mod tests {
             limits.iter().map(|l| (l.nominal, l.min, l.max)).collect()
         };
         assert_eq!(of(10, &[level(0, 0, None), level(0, 0, None)]), [(0, 0, 10), (0, 0, 10)], "no shares at all");
-        assert_eq!(of(10, &[level(0, 0, Some(0)), level(7, 100, Some(50))]), [(0, 0, 0), (10, 0, 15)], "a jail");
+        assert_eq!(of(10, &[level(0, 0, Some(0)), level(7, 100, Some(50))]), [(0, 0, 0), (10, 1, 15)], "a jail; one seat stays");
         assert_eq!(of(1, &[level(1, 0, None), level(1000, 0, None)]), [(1, 1, 2), (1, 1, 2)], "rounded up");
     }
 

@@ -6,8 +6,9 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
-use anyhow::{Result, ensure};
+use anyhow::{Result, anyhow, ensure};
 use bytes::Bytes;
+use futures_util::future::try_join_all;
 use hdrhistogram::Histogram;
 use http::Method;
 use serde_json::json;
@@ -41,24 +42,19 @@ pub async fn prepare(run: &Run, client: &mut Client) -> Result<()> {
     client.expect(Method::POST, &path, Bytes::from(binding.to_string()), &[201, 409]).await.map(drop)
 }
 
-pub async fn run(run: &Arc<Run>, target: &Target, clients: &[Client]) -> Result<Outcome> {
+pub async fn run(run: &Arc<Run>, target: &Target) -> Result<Outcome> {
     let victim = Client::connect(target).await?.as_user(VICTIM)?;
     let quiet = visit(run, victim.clone()).await?;
     ensure!(quiet.refused == 0, "the victim was refused before the flood began");
 
     let flood = Arc::new(Flood::default());
-    let workers: Vec<_> = (0..run.args.concurrency as usize)
-        .map(|i| {
-            let client = clients[i % clients.len()].clone().as_user(FLOOD);
-            let (run, flood) = (run.clone(), flood.clone());
-            tokio::spawn(async move { flood.flow(&run, client?).await })
-        })
-        .collect();
+    let thread = std::thread::spawn({
+        let (run, target, flood) = (run.clone(), target.clone(), flood.clone());
+        move || flood.rise(&run, &target)
+    });
     let flooded = visit(run, victim).await;
     flood.over.store(true, Ordering::Relaxed);
-    for worker in workers {
-        worker.await??;
-    }
+    thread.join().map_err(|_| anyhow!("the flood panicked"))??;
     let flooded = flooded?;
     let notes = vec![
         format!("victim, quiet:       {}", figures(&quiet.tally.latency_us)),
@@ -116,6 +112,20 @@ struct Flood {
 }
 
 impl Flood {
+    /// All its requests, on a thread and on connections of its own: the victim's latency is the server's, not this
+    /// process's.
+    fn rise(&self, run: &Run, target: &Target) -> Result<()> {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        runtime.block_on(async {
+            let mut clients = Vec::new();
+            for _ in 0..run.args.connections.min(run.args.concurrency) {
+                clients.push(Client::connect(target).await?.as_user(FLOOD)?);
+            }
+            let flows = (0..run.args.concurrency as usize).map(|i| self.flow(run, clients[i % clients.len()].clone()));
+            try_join_all(flows).await.map(drop)
+        })
+    }
+
     /// Lists, as fast as it is answered; a refusal stops it no more than anything else.
     async fn flow(&self, run: &Run, mut client: Client) -> Result<()> {
         while !self.over.load(Ordering::Relaxed) {

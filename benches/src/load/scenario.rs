@@ -94,7 +94,7 @@ pub async fn run(args: Args, target: Target) -> Result<Report> {
     let tally = match run.args.scenario {
         Scenario::WatchFanOut => fanout::run(&run, &target, &clients).await?,
         Scenario::Fairness => {
-            let outcome = fairness::run(&run, &target, &clients).await?;
+            let outcome = fairness::run(&run, &target).await?;
             notes = outcome.notes;
             outcome.tally
         }
