@@ -47,10 +47,11 @@ type Step = fn(&Kubectl) -> Result<()>;
 
 fn walk(mut server: Dev, choose: impl Fn(&Dev) -> Result<Kubectl>) -> Result<()> {
     let k = choose(&server)?;
-    let steps: [(&str, Step); 12] = [
+    let steps: [(&str, Step); 13] = [
         ("discovery", discovery),
         ("apply", apply),
         ("read", read),
+        ("server-side apply", server_side_apply),
         ("edit", edit),
         ("pods", pods),
         ("scale and roll out", scale_and_roll_out),
@@ -173,6 +174,51 @@ fn read(k: &Kubectl) -> Result<()> {
     }
     ensure!(k.run(&["describe", "node", "worker-0"])?.contains("topology.kubernetes.io/zone=a"));
     Ok(())
+}
+
+/// Owners, conflicts and the way from client-side to server-side apply.
+fn server_side_apply(k: &Kubectl) -> Result<()> {
+    let directory = tempfile::tempdir()?;
+    let file = |name: &str, replicas: u32, image: &str| -> Result<String> {
+        let path = directory.path().join(name);
+        let manifest = format!(
+            "apiVersion: apps/v1\nkind: Deployment\nmetadata: {{name: owned, namespace: default, labels: {{app: owned}}}}\n\
+             spec:\n  replicas: {replicas}\n  selector: {{matchLabels: {{app: owned}}}}\n  template:\n    \
+             metadata: {{labels: {{app: owned}}}}\n    spec:\n      containers:\n      - {{name: web, image: '{image}'}}\n"
+        );
+        std::fs::write(&path, manifest)?;
+        Ok(path.display().to_string())
+    };
+    let (one, two) = (file("one.yaml", 1, "example.com/web:1")?, file("two.yaml", 2, "example.com/web:2")?);
+
+    // What was applied by the client belongs to kubectl, and goes over to it without a conflict.
+    k.run(&["apply", "-f", &one])?;
+    let said = k.run(&["apply", "--server-side", "-f", &two])?;
+    ensure!(said.contains("serverside-applied"), "{said}");
+    let owned = k.json(&["get", "deploy", "owned", "--show-managed-fields"])?;
+    let owners = owned["metadata"]["managedFields"].as_array().context("managedFields")?;
+    ensure!(owned["spec"]["replicas"] == 2, "{owned}");
+    ensure!(owners.iter().any(|o| o["manager"] == "kubectl" && o["operation"] == "Apply"), "{owners:?}");
+    let version = |k: &Kubectl| k.run(&["get", "deploy", "owned", "-o", "jsonpath={.metadata.resourceVersion}"]);
+    let before = version(k)?;
+    k.run(&["apply", "--server-side", "-f", &two])?;
+    ensure!(version(k)? == before, "applied again, and nothing has changed");
+    let (code, difference, said) = k.try_run(&["diff", "--server-side", "-f", &two])?;
+    ensure!(code == 0, "{difference}{said}");
+    let (code, difference, _) = k.try_run(&["diff", "--server-side", "-f", &one])?;
+    ensure!(code == 1 && difference.contains("example.com/web:1"), "{code}: {difference}");
+
+    // Somebody else scales it: a conflict, until it is forced.
+    k.run(&["scale", "deploy", "owned", "--replicas=5"])?;
+    let refused = k.fails(&["apply", "--server-side", "-f", &two])?;
+    ensure!(refused.contains("Apply failed with 1 conflict"), "{refused}");
+    ensure!(refused.contains(r#"with subresource "scale" using apps/v1: .spec.replicas"#), "{refused}");
+    k.run(&["apply", "--server-side", "--force-conflicts", "-f", &two])?;
+    let owned = k.json(&["get", "deploy", "owned"])?;
+    ensure!(owned["spec"]["replicas"] == 2, "{owned}");
+    ensure!(owned["metadata"].get("managedFields").is_none(), "kubectl shows owners only when asked");
+    k.run(&["apply", "--server-side", "--field-manager=other", "--dry-run=server", "-f", &two])?;
+    k.run(&["delete", "deploy", "owned"]).map(drop)
 }
 
 fn edit(k: &Kubectl) -> Result<()> {

@@ -151,7 +151,6 @@ fn ip_address(address: &str, service: &Value) -> Value {
         },
         "spec": {
             "parentRef": {
-                "group": "",
                 "resource": "services",
                 "namespace": json::text(service, "metadata.namespace"),
                 "name": json::text(service, "metadata.name"),

@@ -7,7 +7,7 @@ use kuorum_kinds::value as json;
 use kuorum_schema::Schema;
 use kuorum_schema::codec::{self, DecodeError};
 use kuorum_schema::patch::strategic::check_types;
-use kuorum_schema::patch::{JsonPatch, MergePatch, PatchError, StrategicPatch};
+use kuorum_schema::patch::{JsonPatch, MergePatch, PatchError, StrategicPatch, show};
 use serde_json::Value;
 
 use super::apply::Configuration;
@@ -112,7 +112,9 @@ pub fn apply(
     // How messages show the patch: the patched object, or for a strategic one the patch itself, as Go prints it.
     let shown = || match patch {
         Patch::Strategic(p) => p.shown(),
-        _ => patched.to_string(),
+        Patch::Json(p) => show(object, &patched, schema, &p.opened()),
+        Patch::Merge(p) => show(object, &patched, schema, &p.opened()),
+        Patch::Apply(_) => String::new(),
     };
     let refused = |why: &str| {
         let error = FieldError::invalid("patch", &shown().into(), why);

@@ -6,7 +6,7 @@
 use serde_json::{Map, Value};
 
 use super::document::{self, depth, json_kind};
-use super::{PATCH_DEPTH_MAX, PatchError};
+use super::{Opened, PATCH_DEPTH_MAX, PatchError};
 
 /// Most operations of one patch, as kube-apiserver's.
 pub const OPERATIONS_MAX: usize = 10_000;
@@ -81,6 +81,17 @@ impl JsonPatch {
     /// Whether the patch does nothing.
     pub fn is_empty(&self) -> bool {
         self.operations.is_empty()
+    }
+
+    /// What the operations reach into.
+    pub fn opened(&self) -> Opened {
+        let mut opened = Opened::default();
+        for path in self.operations.iter().flat_map(|operation| operation.path.iter().chain(&operation.from)) {
+            let steps: Vec<String> =
+                path.trim_start_matches('/').split('/').map(|s| s.replace("~1", "/").replace("~0", "~")).collect();
+            opened.reach(steps.iter().map(String::as_str));
+        }
+        opened
     }
 
     /// Applies all operations, in order, or none.

@@ -5,7 +5,7 @@
 use serde_json::{Map, Value};
 
 use super::document::{self, json_kind};
-use super::{PATCH_DEPTH_MAX, PatchError};
+use super::{Opened, PATCH_DEPTH_MAX, PatchError};
 
 /// A decoded merge patch.
 #[derive(Clone, Debug, PartialEq)]
@@ -42,6 +42,20 @@ impl MergePatch {
     /// Whether the patch does nothing.
     pub fn is_empty(&self) -> bool {
         self.fields.is_empty()
+    }
+
+    /// The objects that the patch reaches into.
+    pub fn opened(&self) -> Opened {
+        fn open(opened: &mut Opened, fields: &Map<String, Value>) {
+            for (name, value) in fields {
+                if let Value::Object(fields) = value {
+                    open(opened.member(name), fields);
+                }
+            }
+        }
+        let mut opened = Opened::default();
+        open(&mut opened, &self.fields);
+        opened
     }
 
     /// Merges the patch into `doc`. Anything but an object is replaced.

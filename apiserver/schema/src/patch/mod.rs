@@ -7,10 +7,12 @@ pub(crate) mod document;
 pub mod gofmt;
 pub mod json;
 pub mod merge;
+mod shown;
 pub mod strategic;
 
 pub use json::JsonPatch;
 pub use merge::MergePatch;
+pub use shown::{Opened, show};
 pub use strategic::StrategicPatch;
 
 /// Deepest nesting of a patch and of what it makes of an object: what the decoder keeps. The functions here recurse

@@ -24,6 +24,7 @@ const EXCEPTIONS: &[(&str, &str, &str, Paths)] = &[
     ("certificates.k8s.io", "certificatesigningrequests", "status", &[SPEC, &["status", "conditions"]]),
     ("flowcontrol.apiserver.k8s.io", "flowschemas", "status", &[SPEC, METADATA]),
     ("flowcontrol.apiserver.k8s.io", "prioritylevelconfigurations", "status", &[SPEC, METADATA]),
+    ("networking.k8s.io", "servicecidrs", "status", &[SPEC, METADATA]),
     ("resource.k8s.io", "resourceclaims", "status", &[SPEC, METADATA]),
     ("storage.k8s.io", "volumeattachments", "status", &[SPEC, METADATA]),
 ];
