@@ -24,7 +24,8 @@ pub type Seal = u8;
 /// What every sealed value begins with.
 const SEALED_PREFIX: &[u8] = b"k8s:enc:";
 
-/// Seals and opens values. `prefix` is the resource's, `key` the whole store key, which is authenticated with the value.
+/// Seals and opens values. `prefix` is the resource's, `key` the whole store key, which is authenticated with the
+/// value.
 pub trait ValueTransformer: Send + Sync {
     /// The sealed value; `None`: values of this resource stay as they are.
     fn seal(&self, prefix: &str, key: &[u8], value: &[u8]) -> Result<Option<Vec<u8>>, String>;

@@ -73,7 +73,7 @@ rules:
     let created = of(&all, admin, "create", "secrets");
     ensure!(created.len() == 1 && created[0]["objectRef"]["name"] == "s", "{created:?}");
     ensure!(created[0]["user"]["groups"] == json!(["system:masters", "system:authenticated"]));
-    ensure!(created[0]["userAgent"].as_str().is_some_and(|agent| agent.starts_with("kubectl/")));
+    ensure!(created[0]["userAgent"].as_str().is_some_and(|agent| agent.starts_with("kubectl")));
     ensure!(created[0]["responseStatus"]["code"] == 201 && created[0]["requestObject"].is_null());
     let created = of(&all, admin, "create", "configmaps");
     ensure!(created[0]["requestObject"]["data"] == json!({"a": "1"}));
