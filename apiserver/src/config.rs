@@ -211,6 +211,12 @@ impl Default for Config {
 }
 
 impl Config {
+    /// Whether requests without credentials are served. Never where everything is allowed: as with kube-apiserver, the
+    /// mode turns them off.
+    pub fn serves_anonymous(&self) -> bool {
+        self.anonymous_auth && !self.authorization_mode.iter().any(|mode| mode == "AlwaysAllow")
+    }
+
     /// Checks what types cannot: ranges, names, files that belong together.
     pub fn validate(&self) -> Result<(), ConfigError> {
         let invalid = |flag, why: String| Err(ConfigError::Invalid { flag, why });

@@ -23,7 +23,16 @@ pub async fn ensure(client: &Client) -> Result<(), Refused> {
     let (roles, bindings): (Vec<_>, Vec<_>) =
         objects.into_iter().partition(|object| matches!(object.kind, Kind::Role | Kind::ClusterRole));
     for phase in [roles, bindings] {
-        let work = phase.into_iter().map(|object| async move { ensure_one(client, &object).await });
+        let work = phase.into_iter().map(|object| async move {
+            match ensure_one(client, &object).await {
+                // What cannot be made (its namespace is being deleted, say) must not keep the server from starting.
+                Err(refused) if refused.code < 500 && refused.code != 429 => {
+                    tracing::warn!(%refused, "an object of the bootstrap policy is left out");
+                    Ok(())
+                }
+                done => done,
+            }
+        });
         stream::iter(work).buffer_unordered(CONCURRENCY).try_collect::<()>().await?;
     }
     Ok(())

@@ -18,6 +18,7 @@ use super::{Response, create, decode, grants, reply};
 use crate::admission::{Attributes, Operation};
 use crate::app::Call;
 use crate::body::Payload;
+use crate::layers::authorization;
 use crate::request::options::WriteOptions;
 use crate::request::query::parse_uint;
 use crate::services;
@@ -303,6 +304,8 @@ impl Attempt<'_> {
         grants::check(call, &object, None).await?;
         create::prepare(call, &mut object);
         create::validate(call, &object, "")?;
+        // Whoever may update or patch may not therefore create.
+        authorization::check_verb(&call.app.authorization, call.user, call.info, "create").await?;
         call.app.admission.validate(&attributes, Some(&object), None).await?;
         match create::write(objects, object, &attributes).await? {
             create::Written::Done(object, json) => Ok(Step::Done(Changed { object: *object, json, created: true })),

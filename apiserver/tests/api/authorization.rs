@@ -430,6 +430,10 @@ async fn modes_are_asked_in_order() {
     })
     .await;
     as_user(&open, "eve", "GET", "/api/v1/nodes", None).await.is(200);
+    // Where everything is allowed, somebody must still be somebody.
+    let stranger = [("authorization", "")];
+    open.call_with("GET", "/api/v1/nodes", &stranger, None::<String>).await.is(401);
+    closed.call_with("GET", "/api/v1/nodes", &stranger, None::<String>).await.is(403);
 }
 
 #[tokio::test]
@@ -451,4 +455,25 @@ async fn a_websocket_into_a_pod_needs_create() {
         open("writer", stream, &websocket).await.is(404);
         open("reader", stream, &[]).await.is(404);
     }
+}
+
+#[tokio::test]
+async fn updates_and_patches_that_create_need_create() {
+    let server = Server::start().await;
+    let change = rule(&["update", "patch", "get"], "", &["endpoints", "configmaps"]);
+    grant_in(&server, "default", "changer", &[change]).await;
+    grant_in(&server, "default", "maker", &[rule(&["update", "patch", "create"], "", &["endpoints", "configmaps"])])
+        .await;
+    let endpoints = "/api/v1/namespaces/default/endpoints/e";
+    let map = "/api/v1/namespaces/default/configmaps/m?fieldManager=t";
+    let applied = json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "m"}});
+    for (user, code) in [("changer", 403), ("maker", 201)] {
+        let put = as_user(&server, user, "PUT", endpoints, Some(&json!({"metadata": {"name": "e"}}))).await.is(code);
+        let apply = typed(&server, user, "PATCH", map, "application/apply-patch+yaml", Some(&applied)).await.is(code);
+        if code == 403 {
+            assert!(put.message().contains("cannot create resource \"endpoints\""), "{}", put.message());
+            assert!(apply.message().contains("cannot create resource \"configmaps\""), "{}", apply.message());
+        }
+    }
+    as_user(&server, "changer", "PUT", endpoints, Some(&json!({"metadata": {"name": "e"}}))).await.is(200);
 }

@@ -6,6 +6,7 @@ use kuorum_auth::authz::attributes::{read_fields, read_labels};
 use kuorum_auth::authz::{Operator, Requirement};
 use kuorum_kinds::field::FieldError;
 use kuorum_kinds::value as json;
+use kuorum_schema::codec;
 use kuorum_schema::selector::{self, label};
 use serde_json::{Value, json};
 
@@ -57,7 +58,8 @@ pub fn check_metadata(call: &Call<'_>, review: &mut Value) -> Result<(), ApiErro
         json::remove(&mut given, "namespace");
     }
     if given.as_object().is_some_and(|m| !m.is_empty()) {
-        return Err(invalid(call, FieldError::invalid("metadata", &given, "must be empty")));
+        let shown = shown_metadata(call, review);
+        return Err(invalid(call, FieldError::invalid_shown("metadata", &shown, "must be empty")));
     }
     if !local {
         return Ok(());
@@ -72,6 +74,18 @@ pub fn check_metadata(call: &Call<'_>, review: &mut Value) -> Result<(), ApiErro
         return Err(invalid(call, FieldError::invalid(field, &wanted.into(), "must match metadata.namespace")));
     }
     Ok(())
+}
+
+/// Metadata with its fields in the order of the Go type.
+fn shown_metadata(call: &Call<'_>, review: &Value) -> String {
+    #[derive(serde::Deserialize)]
+    struct Part<'a> {
+        #[serde(borrow)]
+        metadata: &'a serde_json::value::RawValue,
+    }
+    let mut out = Vec::new();
+    codec::encode(&json!({"metadata": json::get(review, "metadata")}), &call.kind.schema, &mut out);
+    serde_json::from_slice::<Part<'_>>(&out).map(|part| part.metadata.get().to_owned()).unwrap_or_default()
 }
 
 fn refuse_all(call: &Call<'_>, errors: Vec<FieldError>) -> Result<(), ApiError> {
@@ -128,8 +142,7 @@ fn texts(list: &[Value]) -> Vec<String> {
 
 fn subject(spec: &Value) -> User {
     let extra: BTreeMap<String, Vec<String>> = json::entries(spec, "extra")
-        // Keys of extra are compared in lower case everywhere.
-        .map(|(key, values)| (key.to_lowercase(), texts(values.as_array().map_or(&[], Vec::as_slice))))
+        .map(|(key, values)| (key.to_owned(), texts(values.as_array().map_or(&[], Vec::as_slice))))
         .collect();
     User {
         name: json::text(spec, "user").to_owned(),
