@@ -2,6 +2,7 @@
 
 pub mod admission;
 pub mod app;
+pub mod auditor;
 pub mod auth;
 pub mod body;
 pub mod bootstrap;
@@ -9,10 +10,12 @@ pub mod coalesce;
 pub mod config;
 pub mod controllers;
 pub mod discovery;
+pub mod encryption;
 pub mod health;
 pub mod layers;
 pub mod loopback;
 pub mod object;
+pub mod options;
 pub mod part;
 pub mod request;
 pub mod routes;

@@ -3,6 +3,7 @@
 //! argument.
 
 pub mod actions;
+pub mod apply;
 pub mod component_status;
 pub mod connect;
 pub mod create;
@@ -11,7 +12,9 @@ pub mod delete;
 pub mod delete_collection;
 pub mod delete_options;
 pub mod get;
+pub mod grants;
 pub mod list;
+pub mod ownership;
 pub mod patch;
 pub mod reply;
 pub mod reviews;
@@ -19,6 +22,7 @@ pub mod scale;
 pub mod selection;
 pub mod store;
 pub mod subresource;
+pub mod token_request;
 pub mod update;
 pub mod version;
 pub mod watch;

@@ -4,7 +4,7 @@ use http::StatusCode;
 use kuorum_kinds::row::{Subresource, SubresourceRole};
 use serde_json::Value;
 
-use super::{Response, actions, patch, reviews, scale, update};
+use super::{Response, actions, patch, reviews, scale, token_request, update};
 use crate::app::Call;
 use crate::body::Payload;
 use crate::status::ApiError;
@@ -24,6 +24,7 @@ pub async fn handle(
         (SubresourceRole::Action, "create") => match (call.kind.row.plural, subresource.name) {
             ("pods", "binding") => actions::bind(call, payload).await,
             ("pods", "eviction") => actions::evict(call, payload).await,
+            ("serviceaccounts", "token") => token_request::create(call, payload).await,
             _ => Err(not_implemented(subresource.name)),
         },
         _ => Err(ApiError::method_not_allowed()),
@@ -34,7 +35,7 @@ pub async fn handle(
 pub async fn review(call: &Call<'_>, object: Value) -> Result<Response, ApiError> {
     match call.kind.row.kind {
         "Binding" => actions::bind_object(call, object).await,
-        _ => reviews::answer(call, object),
+        _ => reviews::answer(call, object).await,
     }
 }
 

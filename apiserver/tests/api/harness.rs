@@ -5,8 +5,10 @@ use std::sync::Arc;
 use http::{Method, Request};
 use http_body_util::BodyExt;
 use kuorum_apiserver::app::App;
-use kuorum_apiserver::auth::tokens::Tokens;
-use kuorum_apiserver::auth::{Authenticator, Peer};
+use kuorum_apiserver::auth::setup::authenticators;
+use kuorum_apiserver::tls::ClientCa;
+use kuorum_auth::authn::static_tokens::Tokens;
+use kuorum_apiserver::auth::Peer;
 use kuorum_apiserver::body::Payload;
 use kuorum_apiserver::bootstrap;
 use kuorum_apiserver::config::Config;
@@ -64,7 +66,9 @@ impl Server {
     pub fn on(config: Config, store: Store) -> Self {
         let tokens =
             Tokens::parse("admin-token,admin,admin,system:masters\nalice-token,alice,alice-uid,dev\n").unwrap();
-        let authenticator = Authenticator::new(None, tokens, true);
+        let ca = Arc::new(ClientCa::load(None).unwrap());
+        let mut authenticator = authenticators(&config, &store, ca).unwrap().authenticator;
+        authenticator.tokens.static_tokens = tokens;
         let app = App::new(config, store.clone(), authenticator, "127.0.0.1:6443".to_owned()).unwrap();
         store.start();
         Server { app, store }

@@ -104,7 +104,7 @@ impl WebhookTokens {
             "kind": "TokenReview", "apiVersion": format!("authentication.k8s.io/{}", self.version),
             "metadata": {"creationTimestamp": null}, "spec": spec, "status": {"user": {}},
         });
-        let answer = self.backoff.run(async || self.client.post(&review, TIMEOUT).await).await;
+        let answer = self.backoff.run(|| self.client.post(&review, TIMEOUT)).await;
         let answer = answer.map_err(|error| {
             tracing::error!(%error, "failed to make webhook authenticator request");
             Refusal::wrong(error.to_string())

@@ -25,7 +25,10 @@ const JITTER: f64 = 0.2;
 
 impl Backoff {
     /// Repeats `call` for as long as it fails in a way that may heal. Gives the last failure.
-    pub async fn run<T>(self, mut call: impl AsyncFnMut() -> Result<T, CallError>) -> Result<T, CallError> {
+    pub async fn run<T, F: Future<Output = Result<T, CallError>>>(
+        self,
+        mut call: impl FnMut() -> F,
+    ) -> Result<T, CallError> {
         let mut pause = self.first;
         let mut left = self.attempts.max(1);
         loop {

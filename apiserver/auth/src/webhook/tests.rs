@@ -50,9 +50,9 @@ async fn calls_are_repeated_while_they_may_heal() {
     ] as [(fn() -> CallError, usize); 2] {
         let mut count = 0;
         let outcome: Result<(), _> = Backoff { first: std::time::Duration::from_millis(1), ..Backoff::default() }
-            .run(async || {
+            .run(|| {
                 count += 1;
-                Err(error())
+                std::future::ready(Err(error()))
             })
             .await;
         assert!(outcome.is_err());

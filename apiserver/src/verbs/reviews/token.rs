@@ -1,10 +1,12 @@
 //! TokenReview: whose token is this?
 
+use kuorum_auth::authn::Refusal;
 use kuorum_kinds::value as json;
 use serde_json::{Value, json};
 
 use super::self_subject::user_info;
 use crate::app::Call;
+use crate::auth::setup::audiences;
 use crate::status::ApiError;
 
 /// The status: the user of the token, with the audiences that it is good for.
@@ -13,20 +15,16 @@ pub async fn status(call: &Call<'_>, review: &Value) -> Result<Value, ApiError> 
     if token.is_empty() {
         return Err(ApiError::bad_request("token is required for TokenReview in authentication"));
     }
-    let mut audiences = audiences(call);
-    let wanted = json::items(review, "spec.audiences");
-    if !wanted.is_empty() {
-        audiences.retain(|a| wanted.iter().any(|w| w == a));
+    let mut wanted: Vec<String> =
+        json::items(review, "spec.audiences").iter().filter_map(|a| a.as_str().map(str::to_owned)).collect();
+    if wanted.is_empty() {
+        wanted = audiences(&call.app.config).to_vec();
     }
-    Ok(match call.app.authenticator.token_user(token).filter(|_| !audiences.is_empty()) {
-        Some(user) => json!({"authenticated": true, "user": user_info(&user), "audiences": audiences}),
-        None => json!({"user": {}, "error": "invalid bearer token"}),
-    })
-}
-
-/// The audiences of this API.
-fn audiences(call: &Call<'_>) -> Vec<String> {
-    let config = &call.app.config;
-    let own = if config.api_audiences.is_empty() { &config.service_account_issuer } else { &config.api_audiences };
-    own.clone()
+    match call.app.authenticator.tokens.review(token, &wanted).await {
+        Ok(found) => Ok(json!({
+            "authenticated": true, "user": user_info(&found.user), "audiences": found.audiences,
+        })),
+        Err(Refusal::Wrong(why)) => Ok(json!({"user": {}, "error": why})),
+        Err(Refusal::Unavailable(why)) => Err(ApiError::unavailable(why, 1)),
+    }
 }

@@ -7,6 +7,7 @@ use rcgen::{
     BasicConstraints, CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair,
     KeyUsagePurpose, PKCS_ECDSA_P256_SHA256,
 };
+use rsa::pkcs8::{EncodePrivateKey, EncodePublicKey, LineEnding};
 use time::{Duration, OffsetDateTime};
 
 /// How far back `notBefore` is set, so that a peer whose clock is a little behind accepts a new certificate.
@@ -85,10 +86,15 @@ impl Authority {
     }
 }
 
-/// A key pair that signs tokens: private and public PEM.
+/// Bits of the key that signs tokens: what kubeadm makes, and what every verifier of tokens takes.
+const TOKEN_KEY_BITS: usize = 2048;
+
+/// A key pair that signs tokens: private and public PEM. RSA, because some who verify tokens know nothing else.
 pub fn key_pair() -> Result<(String, String)> {
-    let key = new_key()?;
-    Ok((key.serialize_pem(), key.public_key_pem()))
+    let key = rsa::PrivateKey::new(&mut rand::rng(), TOKEN_KEY_BITS).context("make an RSA key")?;
+    let private = key.to_pkcs8_pem(LineEnding::LF).context("encode an RSA key")?;
+    let public = key.to_public_key().to_public_key_pem(LineEnding::LF).context("encode an RSA key")?;
+    Ok((private.to_string(), public))
 }
 
 fn new_key() -> Result<KeyPair> {
