@@ -5,8 +5,11 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use http::header::CONNECTION;
+use http::{HeaderMap, HeaderValue};
 use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
@@ -25,7 +28,7 @@ use crate::body::Payload;
 use crate::coalesce::coalesce;
 use crate::config::{Config, ConfigError};
 use crate::controllers::{self, Selection};
-use crate::layers::stack;
+use crate::layers::{respond, stack};
 use crate::tls::{Certificates, TlsError, sni};
 use crate::{bootstrap, encryption, health};
 
@@ -128,6 +131,13 @@ pub async fn run_embedded(
     background.spawn(async move {
         tokio::select! { () = watching.watch_files() => {}, () = drain.cancelled() => {} }
     });
+    let (watching, drain) = (app.clone(), app.drain.clone());
+    background.spawn(async move {
+        tokio::select! {
+            () = watching.authorization.watch_file(&watching.config.authorization) => {}
+            () = drain.cancelled() => {}
+        }
+    });
     auth::setup::spawn(&app, &background, authentication.legacy_uses);
     background.spawn(prepare(app.clone(), address.port(), selection));
     started(address);
@@ -183,7 +193,7 @@ async fn serve(app: &Arc<App>, listener: TcpListener, tls: TlsAcceptor, shutdown
     let delay = app.config.shutdown_delay_duration;
     let stopping = async {
         shutdown.cancelled().await;
-        app.stopping.store(true, std::sync::atomic::Ordering::Release);
+        app.stopping.store(true, Ordering::Release);
         app.shutdown.cancel();
         if !delay.is_zero() {
             tracing::info!(seconds = delay.as_secs(), "no longer ready; still serving");
@@ -274,6 +284,9 @@ async fn speak_http2(
 ) -> Result<(), hyper::Error> {
     let streams = app.config.http2_max_streams_per_connection.max(1);
     let goaway_chance = app.config.serving.goaway_chance;
+    // Whether the client has asked for anything.
+    let spoken = Arc::new(AtomicBool::new(false));
+    let asked = spoken.clone();
     // Ends this connection alone.
     let close = close.child_token();
     let going_away = close.clone();
@@ -289,6 +302,7 @@ async fn speak_http2(
         .keep_alive_interval(PING_INTERVAL)
         .keep_alive_timeout(PING_TIMEOUT);
     let service = service_fn(move |request: http::Request<hyper::body::Incoming>| {
+        asked.store(true, Ordering::Relaxed);
         if goaway_chance > 0.0 && rand::random::<f64>() < goaway_chance {
             going_away.cancel();
         }
@@ -302,7 +316,11 @@ async fn speak_http2(
         outcome = flusher.around(connection.as_mut()) => return outcome,
         () = close.cancelled() => connection.as_mut().graceful_shutdown(),
     }
-    flusher.around(connection.as_mut()).await
+    if spoken.load(Ordering::Relaxed) {
+        return flusher.around(connection.as_mut()).await;
+    }
+    // A client that has not even begun to speak HTTP/2 must not hold up the end of the server.
+    tokio::time::timeout(DRAIN_GRACE, flusher.around(connection.as_mut())).await.unwrap_or(Ok(()))
 }
 
 async fn speak_http1(
@@ -315,7 +333,16 @@ async fn speak_http1(
     builder.timer(TokioTimer::new()).header_read_timeout(HEADER_READ_TIMEOUT).max_buf_size(HTTP1_BUFFER_BYTES);
     let service = service_fn(move |request: http::Request<hyper::body::Incoming>| {
         let (app, peer) = (app.clone(), peer.clone());
-        async move { Ok::<_, std::convert::Infallible>(stack::handle(&app, &peer, request.map(Payload::Incoming)).await) }
+        async move {
+            // hyper's own limit is that of a buffer, which may be read beyond. HTTP/2 counts exactly.
+            if header_bytes(request.headers()) > HEADER_BYTES_MAX as usize {
+                let code = http::StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE;
+                let mut response = respond::text(code, "431 Request Header Fields Too Large");
+                response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+                return Ok::<_, std::convert::Infallible>(response);
+            }
+            Ok(stack::handle(&app, &peer, request.map(Payload::Incoming)).await)
+        }
     });
     let (stream, flusher) = coalesce(stream);
     let connection = builder.serve_connection(TokioIo::new(stream), service);
@@ -325,6 +352,10 @@ async fn speak_http1(
         () = close.cancelled() => connection.as_mut().graceful_shutdown(),
     }
     flusher.around(connection.as_mut()).await
+}
+
+fn header_bytes(headers: &HeaderMap) -> usize {
+    headers.iter().map(|(name, value)| name.as_str().len() + value.len()).sum()
 }
 
 /// Where the store is and how to prove who this is.

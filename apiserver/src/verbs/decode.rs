@@ -9,6 +9,7 @@ use kuorum_schema::{Schema, protobuf, yaml};
 use serde_json::Value;
 
 use crate::app::{Call, Warnings};
+use crate::layers::audit;
 use crate::request::options::FieldValidation;
 use crate::status::ApiError;
 
@@ -115,6 +116,15 @@ pub fn typed(
     } else {
         value = serde_json::json!({});
     }
+    audit::request_object(&value, |value| {
+        let mut shown = value.clone();
+        if let Some(kind) = registry.kind(expected.group, expected.version, expected.kind) {
+            kind.default(&mut shown);
+        }
+        let mut json = Vec::new();
+        codec::encode(&shown, expected.schema, &mut json);
+        json
+    });
     Ok(value)
 }
 

@@ -111,6 +111,11 @@ impl<'a> Objects<'a> {
         out.into()
     }
 
+    /// Whether writing `encoded` would change nothing: the value is the same, and is sealed as it would be now.
+    pub fn is_unchanged(&self, encoded: &Encoded, current: &Object) -> bool {
+        encoded.packed() == current.stored() && !self.resource.is_stale(current)
+    }
+
     /// Adds the write of an object to a transaction.
     pub fn put(&self, txn: Txn, key: String, encoded: &Encoded) -> Txn {
         let expires = self.stored.row.group.is_empty() && self.stored.row.kind == "Event";
@@ -126,7 +131,11 @@ impl<'a> Objects<'a> {
         fence(self.call.app, self.call.deadline).await
     }
 
+    /// 404; 500 where there is something under this name that cannot be read.
     pub fn not_found(&self, name: &str) -> ApiError {
+        if let Err(error) = self.resource.check_readable(self.namespace(), name) {
+            return store_error(error);
+        }
         ApiError::not_found(self.call.kind.row.group, self.call.kind.row.plural, name)
     }
 }
@@ -155,6 +164,7 @@ pub fn store_error(error: StoreError) -> ApiError {
         StoreError::OutcomeUnknown(_) | StoreError::Deadline => ApiError::timeout(error.to_string()),
         StoreError::TooLarge(_) => ApiError::too_large(error.to_string()),
         StoreError::NoSpace(_) => ApiError::plain_500("etcdserver: mvcc: database space exceeded"),
+        StoreError::Unreadable { .. } | StoreError::Unsealable(_) => ApiError::internal(error),
         StoreError::Internal(_) => ApiError::internal(error),
     }
 }
