@@ -4,6 +4,7 @@ mod cluster;
 mod contract;
 mod corrupt;
 mod crash;
+mod fuzz;
 mod roles;
 mod snapshots;
 mod speed;
