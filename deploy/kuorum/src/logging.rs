@@ -30,9 +30,11 @@ pub enum Format {
 /// # Errors
 /// When the level is none.
 pub fn init(level: &str, format: Format) -> Result<()> {
-    // A bare level is about kuorum; consensus tells its every step at `info`, and is asked for by name.
+    // A bare level is about kuorum; the consensus library tells its every step at `info`, warns of what is normal (a
+    // first start has no vote, an election no leader), and is asked for by name.
     let directives = match level {
-        "info" => "info,openraft=warn",
+        "info" => "info,openraft=error",
+        "warn" => "warn,openraft=error",
         other => other,
     };
     let filter = EnvFilter::try_new(directives).with_context(|| format!("--log-level {level:?}"))?;
