@@ -48,7 +48,7 @@ impl Answer {
 
 impl Server {
     pub async fn start() -> Self {
-        Self::with(Config::default()).await
+        Self::with(without_accounts()).await
     }
 
     pub async fn with(config: Config) -> Self {
@@ -124,6 +124,11 @@ impl Server {
     pub async fn patch(&self, path: &str, kind: &str, body: &Value) -> Answer {
         self.call_with("PATCH", path, &[("content-type", kind)], Some(body.to_string())).await
     }
+}
+
+/// Pods need no ServiceAccount: the controller that makes them does not run.
+pub fn without_accounts() -> Config {
+    Config { disable_admission_plugins: vec!["ServiceAccount".to_owned()], ..Config::default() }
 }
 
 pub const CONFIG_MAPS: &str = "/api/v1/namespaces/default/configmaps";

@@ -12,6 +12,7 @@ mod concurrency;
 mod deletion;
 mod encryption;
 mod fairness;
+mod policies;
 mod presence;
 mod reads;
 mod services;
