@@ -67,6 +67,13 @@ impl Txn {
         self
     }
 
+    /// Both transactions as one: the preconditions and operations of `other` behind those of this one.
+    pub fn and(mut self, other: Txn) -> Self {
+        self.compares.extend(other.compares);
+        self.ops.extend(other.ops);
+        self
+    }
+
     /// `create`: put `key` if it is absent.
     pub fn create(key: impl Into<Bytes>, value: impl Into<Bytes>) -> Self {
         let key = key.into();
