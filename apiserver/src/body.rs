@@ -70,16 +70,15 @@ impl Body {
         }
     }
 
-    /// Whether parts of the body are made only when the client is ready for them (a LIST).
+    /// Whether the body is still to be made, when the client is ready for it, from more than shared bytes.
     pub fn is_made_while_sent(&self) -> bool {
-        matches!(self.0, Inner::Pull(_) | Inner::Parts(_))
+        matches!(self.0, Inner::Pull(_))
     }
 
     /// Keeps `guard` until the last part of the body has been made, or the body is dropped.
     pub fn hold(&mut self, guard: impl Send + 'static) {
         match std::mem::replace(&mut self.0, Inner::Empty) {
             Inner::Pull(parts) => self.0 = Inner::Pull(Box::new(Held { parts, guard: Some(guard) })),
-            Inner::Parts(parts) => self.0 = Inner::Parts(Box::new(Held { parts, guard: Some(guard) })),
             other => self.0 = other,
         }
     }
@@ -110,15 +109,15 @@ impl Body {
 }
 
 /// Parts with what is to be dropped behind the last one.
-struct Held<I: ?Sized, G> {
+struct Held<G> {
     guard: Option<G>,
-    parts: Box<I>,
+    parts: Box<dyn Iterator<Item = Bytes> + Send>,
 }
 
-impl<T, I: Iterator<Item = T> + ?Sized, G> Iterator for Held<I, G> {
-    type Item = T;
+impl<G> Iterator for Held<G> {
+    type Item = Bytes;
 
-    fn next(&mut self) -> Option<T> {
+    fn next(&mut self) -> Option<Bytes> {
         let part = self.parts.next();
         if part.is_none() {
             self.guard = None;

@@ -21,6 +21,9 @@ const FLOOD: usize = 48;
 const VISITS: usize = 100;
 
 const TOKENS: &str = "flood-token,flood,flood-uid\nvisitor-token,visitor,visitor-uid\n";
+const JSON: &str = "application/json";
+/// As kubectl lists: a rendered answer, which takes its seat until it is sent.
+const TABLE: &str = "application/json;as=Table;v=v1;g=meta.k8s.io";
 const CONFIG_MAPS: &str = "/api/v1/namespaces/default/configmaps";
 
 /// A level with one seat, and short queues: what waits is at most `queueLengthLimit` for each user.
@@ -58,8 +61,8 @@ async fn with_token(server: &Dev, token: &str) -> Result<Client> {
 }
 
 /// The status of a GET, read to its end.
-async fn get(client: &Client, path: &str) -> Result<u16> {
-    match client.request_text(http::Request::get(path).body(Vec::new())?).await {
+async fn get(client: &Client, path: &str, accept: &str) -> Result<u16> {
+    match client.request_text(http::Request::get(path).header("accept", accept).body(Vec::new())?).await {
         Ok(_) => Ok(200),
         Err(kube::Error::Api(status)) => Ok(status.code),
         Err(error) => Err(error).context(path.to_owned()),
@@ -102,7 +105,7 @@ async fn flood_and_visit(server: &Dev) -> Result<()> {
         let (over, served, refused) = (over.clone(), served.clone(), refused.clone());
         workers.push(tokio::spawn(async move {
             while !over.load(Ordering::Relaxed) {
-                match get(&client, CONFIG_MAPS).await? {
+                match get(&client, &format!("{CONFIG_MAPS}?includeObject=Object"), TABLE).await? {
                     200 => served.fetch_add(1, Ordering::Relaxed),
                     429 => refused.fetch_add(1, Ordering::Relaxed),
                     other => bail!("the flood was answered with {other}"),
@@ -119,9 +122,9 @@ async fn flood_and_visit(server: &Dev) -> Result<()> {
     let visitor = with_token(server, "visitor-token").await?;
     let before = served.load(Ordering::Relaxed);
     for visit in 0..VISITS {
-        let status = get(&visitor, &format!("{CONFIG_MAPS}/c1")).await?;
+        let status = get(&visitor, &format!("{CONFIG_MAPS}/c1"), JSON).await?;
         ensure!(status == 200, "visit {visit} was answered with {status}");
-        let status = get(&admin, &format!("{CONFIG_MAPS}/c1")).await?;
+        let status = get(&admin, &format!("{CONFIG_MAPS}/c1"), JSON).await?;
         ensure!(status == 200, "the administrator was answered with {status}");
     }
     let meanwhile = served.load(Ordering::Relaxed) - before;

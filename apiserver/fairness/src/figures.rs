@@ -219,7 +219,8 @@ fn states<D>(fairness: &Fairness<D>, out: &mut String) {
             }
         });
     }
-    let gauges: [(&str, &str, fn(&Now) -> u64); 4] = [
+    type Read = fn(&Now) -> u64;
+    let gauges: [(&str, &str, Read); 4] = [
         ("current_inqueue_requests", "Requests that wait in queues", |now| now.requests_waiting),
         ("current_inqueue_seats", "Seats that waiting requests need", |now| now.seats_waiting),
         ("current_executing_requests", "Requests that are served, watches until they have begun", |now| {

@@ -210,7 +210,11 @@ mod tests {
             limits.iter().map(|l| (l.nominal, l.min, l.max)).collect()
         };
         assert_eq!(of(10, &[level(0, 0, None), level(0, 0, None)]), [(0, 0, 10), (0, 0, 10)], "no shares at all");
-        assert_eq!(of(10, &[level(0, 0, Some(0)), level(7, 100, Some(50))]), [(0, 0, 0), (10, 1, 15)], "a jail; one seat stays");
+        assert_eq!(
+            of(10, &[level(0, 0, Some(0)), level(7, 100, Some(50))]),
+            [(0, 0, 0), (10, 1, 15)],
+            "a jail; one seat stays"
+        );
         assert_eq!(of(1, &[level(1, 0, None), level(1000, 0, None)]), [(1, 1, 2), (1, 1, 2)], "rounded up");
     }
 

@@ -80,10 +80,11 @@ async fn config_maps(server: &Server) {
     }
 }
 
-/// A request of alice whose seat stays taken: its answer is made while it is sent, and nobody reads it.
+/// A request of alice whose seat stays taken: its answer, a table, is made while it is sent, and nobody reads it.
 async fn occupy(server: &Server) -> kuorum_apiserver::verbs::Response {
-    let request = http::Request::get(CONFIG_MAPS)
+    let request = http::Request::get(format!("{CONFIG_MAPS}?includeObject=Object"))
         .header(ALICE.0, ALICE.1)
+        .header("accept", "application/json;as=Table;v=v1;g=meta.k8s.io")
         .body(kuorum_apiserver::body::Payload::Bytes(bytes::Bytes::new()))
         .unwrap();
     let peer = kuorum_apiserver::auth::Peer::new(([127, 0, 0, 1], 1).into(), Vec::new());

@@ -21,6 +21,7 @@ pub struct Client {
     target: Target,
     /// Whom to impersonate.
     user: Option<HeaderValue>,
+    accept: &'static str,
     sender: SendRequest<Full<Bytes>>,
 }
 
@@ -35,7 +36,7 @@ impl Client {
             .handshake(TokioIo::new(tls))
             .await?;
         tokio::spawn(connection);
-        Ok(Client { target: target.clone(), user: None, sender })
+        Ok(Client { target: target.clone(), user: None, accept: "application/json", sender })
     }
 
     /// The same connection with requests of another user, in whose name the kubeconfig's user may act.
@@ -44,12 +45,17 @@ impl Client {
         Ok(self)
     }
 
+    /// The same with answers as tables, as kubectl asks for them.
+    pub fn as_kubectl(self) -> Client {
+        Client { accept: "application/json;as=Table;v=v1;g=meta.k8s.io,application/json", ..self }
+    }
+
     /// Sends one request; the body of the answer is still to be read.
     pub async fn send(&mut self, method: Method, path: &str, kind: &str, body: Bytes) -> Result<Response<Incoming>> {
         let mut request = Request::builder()
             .method(method)
             .uri(format!("https://{}{path}", self.target.authority))
-            .header("accept", "application/json")
+            .header("accept", self.accept)
             .header("user-agent", "kuorum-load");
         if !body.is_empty() {
             request = request.header("content-type", kind);

@@ -1,4 +1,4 @@
-//! One user floods the server with lists while another sends a GET now and then: what the second one notices.
+//! One user floods the server with lists, as `kubectl get` makes them, while another sends a GET now and then: what the second one notices.
 //!
 //! Both are impersonated, so the kubeconfig's user must be allowed to do that. The second user's latency is measured
 //! without the flood first, then with it.
@@ -119,7 +119,7 @@ impl Flood {
         runtime.block_on(async {
             let mut clients = Vec::new();
             for _ in 0..run.args.connections.min(run.args.concurrency) {
-                clients.push(Client::connect(target).await?.as_user(FLOOD)?);
+                clients.push(Client::connect(target).await?.as_user(FLOOD)?.as_kubectl());
             }
             let flows = (0..run.args.concurrency as usize).map(|i| self.flow(run, clients[i % clients.len()].clone()));
             try_join_all(flows).await.map(drop)

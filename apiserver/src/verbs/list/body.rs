@@ -105,8 +105,10 @@ impl ListEncoder {
         if self.state == State::Done {
             return Body::full(first.map_or_else(Bytes::new, Part::into_bytes));
         }
-        let mut first = first;
-        Body::parts(std::iter::from_fn(move || first.take().or_else(|| self.next_part(CHUNK_BYTES))))
+        let (mut first, verbatim) = (first, self.renderer.is_verbatim());
+        let parts = std::iter::from_fn(move || first.take().or_else(|| self.next_part(CHUNK_BYTES)));
+        // What is rendered is one piece per part; it also counts against the request's seats while it is sent.
+        if verbatim { Body::parts(parts) } else { Body::pull(parts.map(Part::into_bytes)) }
     }
 
     /// The next `limit` bytes or a little more; `None` at the end.
