@@ -133,7 +133,9 @@ pub fn apply(
             return Err(refused(&format!("strict decoding error: {}", strict_errors.join(", "))));
         }
     }
-    Ok(if decoded.value.is_object() { decoded.value } else { serde_json::json!({}) })
+    let mut object = if decoded.value.is_object() { decoded.value } else { serde_json::json!({}) };
+    ownership::keep_order_to_forget(&patched, &mut object);
+    Ok(object)
 }
 
 /// A patch does not change what the object is.

@@ -29,7 +29,8 @@ pub async fn update(call: &Call<'_>, payload: Payload) -> Result<Response, ApiEr
     let body = payload.read().await?;
     decode::format(call.headers)?;
     let options = WriteOptions::parse(call.query, "UpdateOptions", false)?;
-    let object = decode::object(call, &body, options.field_validation)?;
+    let mut object = decode::object(call, &body, options.field_validation)?;
+    ownership::keep_order_in_body(&body, &mut object);
     replace(call, object, &options).await
 }
 

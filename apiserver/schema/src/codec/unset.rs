@@ -37,11 +37,6 @@ pub(super) fn is_unset(field: &Field, value: &Value) -> bool {
     }
 }
 
-/// An empty list of owners is not the same as none: it asks for the owners to be forgotten.
-fn is_order_to_forget(field: &Field, value: &Value) -> bool {
-    field.name == "managedFields" && value.is_array()
-}
-
 /// Stores a field's value; a repeated struct or map is merged into what was there, as Go does.
 pub(super) fn put(members: &mut JsonMap<String, Value>, field: &Field, value: Option<Value>, repeated: bool) {
     let Some(value) = value else {
@@ -51,7 +46,7 @@ pub(super) fn put(members: &mut JsonMap<String, Value>, field: &Field, value: Op
         }
         return;
     };
-    if is_unset(field, &value) && !is_order_to_forget(field, &value) {
+    if is_unset(field, &value) {
         if repeated && !matches!(value, Value::Object(_)) {
             members.remove(&*field.name);
         }

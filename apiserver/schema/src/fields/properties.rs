@@ -24,7 +24,13 @@ static TYPE: LazyLock<Arc<Schema>> = LazyLock::new(|| {
         "free": {"type": "object", "x-kubernetes-preserve-unknown-fields": true}}}}}))
 });
 
-fn tracker(now: &str) -> Tracker<'_> {
+/// The rules at a second of the day.
+fn tracker(second: &str) -> Tracker<'static> {
+    let now = match second {
+        "1" => "2026-01-01T00:00:01Z",
+        "2" => "2026-01-01T00:00:02Z",
+        _ => "2026-01-01T00:00:03Z",
+    };
     Tracker {
         schema: &TYPE,
         api_version: "x.io/v1",

@@ -41,6 +41,24 @@ pub fn manager<'a>(headers: &'a HeaderMap, options: &'a WriteOptions) -> Cow<'a,
     Cow::Owned(name)
 }
 
+/// An empty list of owners asks for the owners to be forgotten. Decoding takes it for none, as it does with every empty
+/// list: it is put back from what was sent.
+pub fn keep_order_to_forget(sent: &Value, object: &mut Value) {
+    if managed_of(sent).as_array().is_some_and(Vec::is_empty) && managed_of(object).is_null() {
+        put_managed(object, Some(Value::Array(Vec::new())));
+    }
+}
+
+/// As [`keep_order_to_forget`], for a request body in JSON or YAML. Few bodies name the field without a value.
+pub fn keep_order_in_body(body: &[u8], object: &mut Value) {
+    let named = memchr::memmem::find(body, b"managedFields").is_some();
+    if named && managed_of(object).is_null()
+        && let Ok(document) = kuorum_schema::yaml::to_json(body)
+    {
+        keep_order_to_forget(&document.value, object);
+    }
+}
+
 /// The versions of the kinds that are served.
 struct OfRegistry<'a> {
     registry: &'a Registry,
