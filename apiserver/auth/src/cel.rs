@@ -312,11 +312,12 @@ mod tests {
     #[test]
     fn wrong_expressions_say_why() {
         let compile = |source: &str| Program::compile(source, &["claims"]).unwrap_err().to_string();
-        assert!(compile("1 +").starts_with("compilation failed: ERROR: <input>:1:4: Syntax error"), "{}", compile("1 +"));
-        assert_eq!(
-            compile("user.name == 'x'"),
-            "compilation failed: undeclared reference to 'user' (in container '')"
+        assert!(
+            compile("1 +").starts_with("compilation failed: ERROR: <input>:1:4: Syntax error"),
+            "{}",
+            compile("1 +")
         );
+        assert_eq!(compile("user.name == 'x'"), "compilation failed: undeclared reference to 'user' (in container '')");
         compile(&format!("{}1{}", "(".repeat(1000), ")".repeat(1000)));
         assert!(compile(&"x".repeat(20_000)).contains("longer than"));
         let evaluate = |source: &str| evaluate(source).unwrap_err().to_string();

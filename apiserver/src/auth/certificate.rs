@@ -84,7 +84,10 @@ mod tests {
         let subject = Subject::of(&der).unwrap();
         assert!(subject.expires > 0);
         let user = subject.user().unwrap().unwrap();
-        assert_eq!((user.name.as_str(), user.uid.as_str(), user.groups.as_slice()), ("alice", "u1", &["dev".to_owned()][..]));
+        assert_eq!(
+            (user.name.as_str(), user.uid.as_str(), user.groups.as_slice()),
+            ("alice", "u1", &["dev".to_owned()][..])
+        );
         let id = &user.extra[CREDENTIAL_ID][0];
         assert_eq!(id.len(), "X509SHA256=".len() + 64);
         assert!(id.starts_with("X509SHA256="));

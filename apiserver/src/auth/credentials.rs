@@ -225,7 +225,10 @@ mod tests {
             let taken = Credentials::take(&mut map, None).websocket;
             (taken, map.get(SEC_WEBSOCKET_PROTOCOL).map(text).unwrap_or_default())
         };
-        assert_eq!(take(&format!("v5.channel.k8s.io, {token}"), true), (Some(Ok("secret".to_owned())), "v5.channel.k8s.io".to_owned()));
+        assert_eq!(
+            take(&format!("v5.channel.k8s.io, {token}"), true),
+            (Some(Ok("secret".to_owned())), "v5.channel.k8s.io".to_owned())
+        );
         assert_eq!(take(&format!("a,{token}"), false).0, None);
         assert_eq!(take("a,b", true), (None, "a,b".to_owned()));
         assert_eq!(take(&token, true).0, Some(Err("missing additional subprotocol")));

@@ -152,7 +152,12 @@ impl Authenticator {
     }
 
     /// The user of a request, or 401. 503 where nobody can tell just now.
-    pub async fn user(&self, peer: &Peer, credentials: &Credentials, path: &str) -> Result<Arc<Authenticated>, ApiError> {
+    pub async fn user(
+        &self,
+        peer: &Peer,
+        credentials: &Credentials,
+        path: &str,
+    ) -> Result<Arc<Authenticated>, ApiError> {
         let mut wrong = false;
         let mut refused = |why: &str| {
             tracing::debug!(address = %peer.address, why, "credentials refused");

@@ -85,7 +85,9 @@ async fn wrong_credentials_are_not_anonymous() {
 async fn anonymous_may_be_limited_to_paths() {
     let auth = authenticator(&Config::default(), None);
     let none = Credentials::default();
-    let user = async |path| auth.user(&plain_peer(), &none, path).await.map_err(|e| e.code().as_u16()).map(|u| u.user.name.clone());
+    let user = async |path| {
+        auth.user(&plain_peer(), &none, path).await.map_err(|e| e.code().as_u16()).map(|u| u.user.name.clone())
+    };
     for (spec, allowed) in [
         (Anonymous::new(true, Vec::new()), [true, true]),
         (Anonymous::new(true, vec!["/livez".to_owned()]), [true, false]),
@@ -162,7 +164,8 @@ async fn a_websockets_token_is_a_token() {
     let encode = |token: &str| base64::engine::general_purpose::URL_SAFE_NO_PAD.encode(token);
     for (token, wanted) in [("t1", Ok("alice".to_owned())), ("nope", Err(401))] {
         let protocols = format!("v5.channel.k8s.io, base64url.bearer.authorization.k8s.io.{}", encode(token));
-        let list = [("connection", "upgrade"), ("upgrade", "websocket"), ("sec-websocket-protocol", protocols.as_str())];
+        let list =
+            [("connection", "upgrade"), ("upgrade", "websocket"), ("sec-websocket-protocol", protocols.as_str())];
         assert_eq!(name(&auth, &plain_peer(), &list).await, wanted);
     }
 }

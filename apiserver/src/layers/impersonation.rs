@@ -234,10 +234,8 @@ impl Check<'_> {
 
     async fn check_groups(&self, caller: &User) -> Result<(), ApiError> {
         let groups = &self.wanted.groups;
-        let of = Attributes {
-            version: "v1",
-            ..Attributes::of_resource(caller, self.mode.verb(), self.group(), "groups")
-        };
+        let of =
+            Attributes { version: "v1", ..Attributes::of_resource(caller, self.mode.verb(), self.group(), "groups") };
         if self.mode != Mode::Legacy {
             if groups.iter().any(String::is_empty) {
                 return Err(refused(&of, "impersonating the empty string group is not allowed"));

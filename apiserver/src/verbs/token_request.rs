@@ -53,8 +53,7 @@ pub async fn create(call: &Call<'_>, payload: Payload) -> Result<Response, ApiEr
     let mut seconds = json::int(&request, "spec.expirationSeconds").unwrap_or(EXPIRATION_SECONDS);
     let longest = call.app.config.authentication.service_account_max_token_expiration.as_secs();
     if let Some(longest) = i64::try_from(longest).ok().filter(|longest| *longest > 0 && seconds > *longest) {
-        call.warnings
-            .add(format!("requested expiration of {seconds} seconds shortened to {longest} seconds"));
+        call.warnings.add(format!("requested expiration of {seconds} seconds shortened to {longest} seconds"));
         seconds = longest;
         set(&mut request, "spec", "expirationSeconds", seconds);
     }
@@ -183,10 +182,8 @@ fn bound_to(call: &Call<'_>, request: &Value) -> Result<BoundTo, ApiError> {
         "" => ("", ""),
         text => text.split_once('/').unwrap_or(("", text)),
     };
-    let reference = |object: &Value| Reference {
-        name: name.to_owned(),
-        uid: json::text(object, "metadata.uid").to_owned(),
-    };
+    let reference =
+        |object: &Value| Reference { name: name.to_owned(), uid: json::text(object, "metadata.uid").to_owned() };
     let namespace = call.info.namespace;
     let bound_to = match (group, kind) {
         ("", "Pod") => {

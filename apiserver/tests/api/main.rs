@@ -5,6 +5,7 @@ mod harness;
 
 mod admission;
 mod audit;
+mod authentication;
 mod authorization;
 mod bad_input;
 mod basics;

@@ -43,9 +43,8 @@ impl Secret {
 /// Id and secret of a well-formed token.
 fn parse(token: &str) -> Option<(&str, &str)> {
     let (id, secret) = token.split_once('.')?;
-    let good = |text: &str, chars| {
-        text.len() == chars && text.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit())
-    };
+    let good =
+        |text: &str, chars| text.len() == chars && text.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit());
     (good(id, ID_CHARS) && good(secret, SECRET_CHARS)).then_some((id, secret))
 }
 
@@ -119,7 +118,9 @@ mod tests {
     #[test]
     fn tokens_have_a_shape() {
         assert_eq!(parse("abcdef.0123456789abcdef"), Some(("abcdef", "0123456789abcdef")));
-        for bad in ["", "abcdef", "abcdef.", "ABCDEF.0123456789abcdef", "abcdef.0123456789abcdeF", "abcde.0123456789abcdef0"] {
+        for bad in
+            ["", "abcdef", "abcdef.", "ABCDEF.0123456789abcdef", "abcdef.0123456789abcdeF", "abcde.0123456789abcdef0"]
+        {
             assert_eq!(parse(bad), None, "{bad}");
         }
     }

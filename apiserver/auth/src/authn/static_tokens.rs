@@ -48,7 +48,8 @@ impl Tokens {
                 tracing::warn!(line = number + 1, "token of an earlier line in the token file, which it replaces");
             }
             let groups = rest.first().map(|g| g.split(',').filter(|g| !g.is_empty()).map(str::to_owned).collect());
-            let user = User { name: name.clone(), uid: uid.clone(), groups: groups.unwrap_or_default(), ..User::default() };
+            let user =
+                User { name: name.clone(), uid: uid.clone(), groups: groups.unwrap_or_default(), ..User::default() };
             tokens.insert(token.as_str().into(), Arc::new(Authenticated::new(user.authenticated())));
         }
         Ok(Tokens(tokens))

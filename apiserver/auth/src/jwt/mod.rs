@@ -127,7 +127,12 @@ pub enum TimeError {
 }
 
 /// Whether a token is valid at `now`; every date that is absent permits.
-pub fn check_times(now: i64, expires: Option<i64>, not_before: Option<i64>, issued: Option<i64>) -> Result<(), TimeError> {
+pub fn check_times(
+    now: i64,
+    expires: Option<i64>,
+    not_before: Option<i64>,
+    issued: Option<i64>,
+) -> Result<(), TimeError> {
     if not_before.is_some_and(|at| now.saturating_add(LEEWAY_SECONDS) < at) {
         return Err(TimeError::NotValidYet);
     }

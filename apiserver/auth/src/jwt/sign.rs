@@ -117,7 +117,8 @@ impl SigningKey {
             }
             Material::Ec(pair) => pair.sign(&self.random, token.as_bytes()).ok()?.as_ref().to_vec(),
             Material::P521(key) => {
-                let signature: p521::ecdsa::Signature = key.try_sign_with_rng(&mut rand::rng(), token.as_bytes()).ok()?;
+                let signature: p521::ecdsa::Signature =
+                    key.try_sign_with_rng(&mut rand::rng(), token.as_bytes()).ok()?;
                 signature.to_bytes().to_vec()
             }
         };

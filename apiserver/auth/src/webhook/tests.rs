@@ -44,10 +44,10 @@ fn files_that_cannot_be_used_say_why() {
 
 #[tokio::test]
 async fn calls_are_repeated_while_they_may_heal() {
-    for (error, attempts) in [
-        (|| CallError::Transport("reset".to_owned()), 5),
-        (|| CallError::BadAnswer("no".to_owned()), 1),
-    ] as [(fn() -> CallError, usize); 2] {
+    for (error, attempts) in
+        [(|| CallError::Transport("reset".to_owned()), 5), (|| CallError::BadAnswer("no".to_owned()), 1)]
+            as [(fn() -> CallError, usize); 2]
+    {
         let mut count = 0;
         let outcome: Result<(), _> = Backoff { first: std::time::Duration::from_millis(1), ..Backoff::default() }
             .run(|| {

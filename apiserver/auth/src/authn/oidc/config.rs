@@ -8,8 +8,7 @@ use super::mapping::{ClaimRule, Mapping, Mappings, UserRule};
 use crate::cel::Program;
 
 /// Algorithms that an issuer may sign with.
-const SIGNING_ALGORITHMS: [&str; 9] =
-    ["RS256", "RS384", "RS512", "ES256", "ES384", "ES512", "PS256", "PS384", "PS512"];
+const SIGNING_ALGORITHMS: [&str; 9] = ["RS256", "RS384", "RS512", "ES256", "ES384", "ES512", "PS256", "PS384", "PS512"];
 const ISSUERS_MAX: usize = 64;
 const GROUP: &str = "apiserver.config.k8s.io/";
 const VERSIONS: [&str; 3] = ["v1", "v1beta1", "v1alpha1"];
@@ -86,10 +85,8 @@ impl Flags {
         };
         let groups = (!self.groups_claim.is_empty())
             .then(|| Mapping::Claim { name: self.groups_claim.clone(), prefix: self.groups_prefix.clone() });
-        let required = |(claim, value): &(String, String)| ClaimRule::Required {
-            claim: claim.clone(),
-            value: value.clone(),
-        };
+        let required =
+            |(claim, value): &(String, String)| ClaimRule::Required { claim: claim.clone(), value: value.clone() };
         Ok(JwtSpec {
             issuer_url: self.issuer_url.clone(),
             discovery_url: None,
@@ -110,10 +107,8 @@ impl Flags {
 
 impl AuthenticationConfiguration {
     pub fn load(path: &Path, disallowed_issuers: &[String]) -> Result<Self, ConfigError> {
-        let text = std::fs::read(path)
-            .map_err(|source| ConfigError::Unreadable { path: path.to_owned(), source })?;
-        Self::parse(&text, disallowed_issuers)
-            .map_err(|e| ConfigError::Invalid(format!("{}: {e}", path.display())))
+        let text = std::fs::read(path).map_err(|source| ConfigError::Unreadable { path: path.to_owned(), source })?;
+        Self::parse(&text, disallowed_issuers).map_err(|e| ConfigError::Invalid(format!("{}: {e}", path.display())))
     }
 
     /// From YAML. An issuer must not be one of `disallowed` (those of service accounts).
@@ -167,7 +162,11 @@ impl Errors {
 
 fn check_url(text: &str, disallowed: &[String], field: &str, errors: &mut Errors) {
     if disallowed.iter().any(|d| d == text) {
-        errors.invalid(field, text, format!("URL must not overlap with disallowed issuers: [{}]", disallowed.join(" ")));
+        errors.invalid(
+            field,
+            text,
+            format!("URL must not overlap with disallowed issuers: [{}]", disallowed.join(" ")),
+        );
     }
     if text.parse::<http::Uri>().is_err() {
         return errors.invalid(field, text, "not a URL");
@@ -178,11 +177,9 @@ fn check_url(text: &str, disallowed: &[String], field: &str, errors: &mut Errors
     }
     let (address, fragment) = text.split_once('#').map_or((text, false), |(a, _)| (a, true));
     let host = rest.unwrap_or(text).split(['/', '?', '#']).next().unwrap_or_default();
-    for (wrong, what) in [
-        (host.contains('@'), "a username or password"),
-        (address.contains('?'), "a query"),
-        (fragment, "a fragment"),
-    ] {
+    for (wrong, what) in
+        [(host.contains('@'), "a username or password"), (address.contains('?'), "a query"), (fragment, "a fragment")]
+    {
         if wrong {
             errors.invalid(field, text, format!("URL must not contain {what}"));
         }
@@ -317,7 +314,10 @@ mod file {
                 paths: a.conditions.into_iter().map(|c| c.path).collect(),
             });
             if anonymous.as_ref().is_some_and(|a| !a.enabled && !a.paths.is_empty()) {
-                errors.add("anonymous.conditions", "Invalid value: enabled should be set to true when conditions are defined");
+                errors.add(
+                    "anonymous.conditions",
+                    "Invalid value: enabled should be set to true when conditions are defined",
+                );
             }
             errors.finish()?;
             Ok(AuthenticationConfiguration { jwt: specs, anonymous })

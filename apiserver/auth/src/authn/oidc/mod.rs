@@ -35,8 +35,9 @@ pub struct Oidc {
 impl Oidc {
     /// Nothing is fetched before [`Oidc::initialize`].
     pub fn new(spec: JwtSpec) -> Result<Self, ConfigError> {
-        let provider = Provider::new(&spec.issuer_url, spec.discovery_url.as_deref(), spec.certificate_authority.as_deref())
-            .map_err(|e| ConfigError::Invalid(format!("issuer {}: {e}", spec.issuer_url)))?;
+        let provider =
+            Provider::new(&spec.issuer_url, spec.discovery_url.as_deref(), spec.certificate_authority.as_deref())
+                .map_err(|e| ConfigError::Invalid(format!("issuer {}: {e}", spec.issuer_url)))?;
         Ok(Oidc { spec, provider })
     }
 
@@ -105,9 +106,9 @@ impl Oidc {
         let Some(names) = claims.get("_claim_names") else { return Ok(()) };
         let sources = claims.get("_claim_sources").ok_or("oidc: no claim sources")?;
         let Some(source) = names[claim].as_str() else { return Ok(()) };
-        let endpoint = sources.get(source).ok_or_else(|| {
-            format!("id token _claim_names contained a source {source} missing in _claims_sources")
-        })?;
+        let endpoint = sources
+            .get(source)
+            .ok_or_else(|| format!("id token _claim_names contained a source {source} missing in _claims_sources"))?;
         // An aggregated claim, with the token in place, has no endpoint.
         let Some(url) = endpoint["endpoint"].as_str().filter(|u| !u.is_empty()) else { return Ok(()) };
         let access = endpoint["access_token"].as_str().filter(|t| !t.is_empty());

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use super::*;
 use crate::authn::unix_now;
 use crate::jwt::SigningKey;
-use crate::webhook::test_server::{TestServer, Answers};
+use crate::webhook::test_server::{Answers, TestServer};
 
 const RSA: &[u8] = include_bytes!("../../jwt/testdata/rsa.pem");
 const P256: &[u8] = include_bytes!("../../jwt/testdata/p256.pem");
@@ -106,7 +106,10 @@ async fn tokens_that_are_not_right_are_refused() {
     assert!(user(&oidc, &issuer.token(|_| {})).await.is_ok());
     let now = unix_now();
     for (change, why) in [
-        (json!({"aud": "somebody-else"}), r#"oidc: verify token: oidc: expected audience in ["kuorum"] got ["somebody-else"]"#),
+        (
+            json!({"aud": "somebody-else"}),
+            r#"oidc: verify token: oidc: expected audience in ["kuorum"] got ["somebody-else"]"#,
+        ),
         (json!({"exp": now - 10}), "oidc: verify token: oidc: token is expired"),
         (json!({"exp": null}), "oidc: verify token: oidc: token is expired"),
         (json!({"nbf": now + 1000}), "oidc: verify token: oidc: current time is before the nbf (not before) time"),
@@ -126,7 +129,12 @@ async fn tokens_that_are_not_right_are_refused() {
     let stranger = SigningKey::from_pem(P256).unwrap().sign(&issuer.claims()).unwrap();
     assert!(user(&oidc, &stranger).await.unwrap_err().contains("failed to verify"));
     let flags = Flags { signing_algorithms: vec!["ES256".to_owned()], ..issuer.flags() };
-    assert!(user(&of_flags(flags).await, &issuer.token(|_| {})).await.unwrap_err().contains("unexpected signature algorithm"));
+    assert!(
+        user(&of_flags(flags).await, &issuer.token(|_| {}))
+            .await
+            .unwrap_err()
+            .contains("unexpected signature algorithm")
+    );
 }
 
 #[tokio::test]
@@ -229,18 +237,42 @@ fn configuration_files_are_checked() {
     };
     assert_eq!(parse(&format!("jwt: [{{{issuer}, {mappings}}}]")).unwrap().jwt.len(), 1);
     for (body, why) in [
-        (format!("jwt: [{{{issuer}, {mappings}}}, {{{issuer}, {mappings}}}]"), r#"jwt[1].issuer.url: Duplicate value: "https://a.example""#),
+        (
+            format!("jwt: [{{{issuer}, {mappings}}}, {{{issuer}, {mappings}}}]"),
+            r#"jwt[1].issuer.url: Duplicate value: "https://a.example""#,
+        ),
         (format!("jwt: [{{issuer: {{audiences: [x]}}, {mappings}}}]"), "jwt[0].issuer.url: Required value"),
         (format!("jwt: [{{issuer: {{url: 'http://a', audiences: [x]}}, {mappings}}}]"), "URL scheme must be https"),
-        (format!("jwt: [{{issuer: {{url: 'https://own.example', audiences: [x]}}, {mappings}}}]"), "URL must not overlap with disallowed issuers"),
-        (format!("jwt: [{{issuer: {{url: 'https://a', audiences: [x, z]}}, {mappings}}}]"), "audienceMatchPolicy must be MatchAny for multiple audiences"),
+        (
+            format!("jwt: [{{issuer: {{url: 'https://own.example', audiences: [x]}}, {mappings}}}]"),
+            "URL must not overlap with disallowed issuers",
+        ),
+        (
+            format!("jwt: [{{issuer: {{url: 'https://a', audiences: [x, z]}}, {mappings}}}]"),
+            "audienceMatchPolicy must be MatchAny for multiple audiences",
+        ),
         (format!("jwt: [{{issuer: {{url: 'https://a'}}, {mappings}}}]"), "jwt[0].issuer.audiences: Required value"),
-        (format!("jwt: [{{{issuer}, claimMappings: {{}}}}]"), "jwt[0].claimMappings.username: Required value: claim or expression is required"),
-        (format!("jwt: [{{{issuer}, claimMappings: {{username: {{claim: sub}}}}}}]"), "prefix is required when claim is set"),
-        (format!("jwt: [{{{issuer}, claimMappings: {{username: {{expression: 'user.x'}}}}}}]"), "undeclared reference to 'user'"),
-        (format!("jwt: [{{{issuer}, claimMappings: {{username: {{expression: 'claims.email'}}}}}}]"), "claims.email_verified must be used"),
+        (
+            format!("jwt: [{{{issuer}, claimMappings: {{}}}}]"),
+            "jwt[0].claimMappings.username: Required value: claim or expression is required",
+        ),
+        (
+            format!("jwt: [{{{issuer}, claimMappings: {{username: {{claim: sub}}}}}}]"),
+            "prefix is required when claim is set",
+        ),
+        (
+            format!("jwt: [{{{issuer}, claimMappings: {{username: {{expression: 'user.x'}}}}}}]"),
+            "undeclared reference to 'user'",
+        ),
+        (
+            format!("jwt: [{{{issuer}, claimMappings: {{username: {{expression: 'claims.email'}}}}}}]"),
+            "claims.email_verified must be used",
+        ),
         (format!("jwt: [{{{issuer}, {mappings}, extra: 1}}]"), "unknown field `extra`"),
-        ("anonymous: {enabled: false, conditions: [{path: /livez}]}".to_owned(), "enabled should be set to true when conditions are defined"),
+        (
+            "anonymous: {enabled: false, conditions: [{path: /livez}]}".to_owned(),
+            "enabled should be set to true when conditions are defined",
+        ),
     ] {
         let error = parse(&body).unwrap_err().to_string();
         assert!(error.contains(why), "{body}: {error}");

@@ -41,7 +41,9 @@ impl World {
         };
         let issuer = Issuer::new(ISSUER.to_owned(), SigningKey::from_pem(RSA).unwrap());
         let world = World { store, verifier, issuer };
-        world.put("serviceaccounts/ns/sa", json!({"metadata": {"name": "sa", "namespace": "ns", "uid": "sa-uid"}})).await;
+        world
+            .put("serviceaccounts/ns/sa", json!({"metadata": {"name": "sa", "namespace": "ns", "uid": "sa-uid"}}))
+            .await;
         world
     }
 
@@ -165,7 +167,10 @@ async fn forged_tokens_are_refused() {
     for (token, why) in [
         (format!("{}.{}.", header("none", key.public().id()), part(&payload)), unknown),
         (format!("{}.{}.{signature}", header("HS256", key.public().id()), part(&payload)), unknown),
-        (format!("{}.{}.{signature}", header("RS256", "no-such-key"), part(&payload)), "invalid signature, no keys found"),
+        (
+            format!("{}.{}.{signature}", header("RS256", "no-such-key"), part(&payload)),
+            "invalid signature, no keys found",
+        ),
         (format!("{signed}.{}", base64url(&[0; 256])), broken),
         (format!("{signed}.{}", base64url(b"short")), broken),
     ] {
@@ -277,7 +282,12 @@ async fn a_secrets_token_is_good_while_the_secret_has_it() {
     assert!(noted.try_recv().is_err(), "the label is of today");
     legacy(&world, json!({"kubernetes.io/legacy-token-invalid-since": "2024-01-01"})).await;
     assert!(world.verify(&token).await.unwrap_err().contains("has been marked invalid"));
-    world.put("secrets/ns/s", json!({"data": {"token": "eA=="}, "metadata": {"name": "s", "namespace": "ns", "uid": "s-uid"}})).await;
+    world
+        .put(
+            "secrets/ns/s",
+            json!({"data": {"token": "eA=="}, "metadata": {"name": "s", "namespace": "ns", "uid": "s-uid"}}),
+        )
+        .await;
     assert_eq!(world.verify(&token).await.unwrap_err(), "Token does not match server's copy");
     world.remove("secrets/ns/s").await;
     assert_eq!(world.verify(&token).await.unwrap_err(), "Token has been invalidated");
@@ -286,7 +296,14 @@ async fn a_secrets_token_is_good_while_the_secret_has_it() {
 #[test]
 fn names_of_service_accounts_are_told_from_others() {
     assert_eq!(split_username("system:serviceaccount:a:b.c-d"), Some(("a", "b.c-d")));
-    for other in ["system:serviceaccount:a", "system:serviceaccount::b", "system:serviceaccount:a:", "system:serviceaccount:A:b", "system:serviceaccount:a:b:c", "a:b"] {
+    for other in [
+        "system:serviceaccount:a",
+        "system:serviceaccount::b",
+        "system:serviceaccount:a:",
+        "system:serviceaccount:A:b",
+        "system:serviceaccount:a:b:c",
+        "a:b",
+    ] {
         assert_eq!(split_username(other), None, "{other}");
     }
 }
