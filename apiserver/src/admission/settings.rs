@@ -121,9 +121,9 @@ mod tests {
         let main = format!(
             "{HEAD}plugins:\n- name: A\n  configuration: {{x: 1}}\n- name: B\n  path: b.yaml\n- name: C\n- name: D\n  path: ''\n"
         );
-        let settings = load(&[("main.yaml", &main), ("b.yaml", "{y: [2]}")]).unwrap();
+        let settings = load(&[("main.yaml", &main), ("b.yaml", "{z: [2]}")]).unwrap();
         assert_eq!(settings.of("A"), Some(&json!({"x": 1})));
-        assert_eq!(settings.of("B"), Some(&json!({"y": [2]})));
+        assert_eq!(settings.of("B"), Some(&json!({"z": [2]})));
         assert_eq!(settings.of("C").or(settings.of("D")), None);
     }
 

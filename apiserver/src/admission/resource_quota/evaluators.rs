@@ -73,13 +73,13 @@ impl Evaluator {
 
     /// Whether a request can change what is used.
     pub fn handles(self, operation: Operation, subresource: &str) -> bool {
-        match (self, operation, subresource) {
-            (_, Operation::Create, "") => true,
-            (Evaluator::Pods, Operation::Update, "resize") => true,
-            (Evaluator::Services | Evaluator::Claims | Evaluator::ResourceClaims, Operation::Update, "") => true,
-            (Evaluator::Claims, Operation::Update, "status") => true,
-            _ => false,
-        }
+        matches!(
+            (self, operation, subresource),
+            (_, Operation::Create, "")
+                | (Evaluator::Pods, Operation::Update, "resize")
+                | (Evaluator::Services | Evaluator::Claims | Evaluator::ResourceClaims, Operation::Update, "")
+                | (Evaluator::Claims, Operation::Update, "status")
+        )
     }
 
     /// Whether `resource` of a quota is about this kind.
