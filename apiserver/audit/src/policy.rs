@@ -349,7 +349,7 @@ impl Complaints {
                 self.invalid(&format!("{at}.resources.resourceNames"), &resources.resource_names, why);
             }
         }
-        if !rule.non_resource_urls.is_empty() && !(rule.resources.is_empty() && rule.namespaces.is_empty()) {
+        if !rule.non_resource_urls.is_empty() && (!rule.resources.is_empty() || !rule.namespaces.is_empty()) {
             let why = "rules cannot apply to both regular resources and non-resource URLs";
             self.invalid(&format!("{at}.nonResourceURLs"), &rule.non_resource_urls, why);
         }

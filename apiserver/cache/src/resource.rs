@@ -277,6 +277,7 @@ impl Resource {
     }
 
     /// Replaces everything: the initial load, and a new start behind a gap in the history. In strict key order.
+    #[expect(clippy::mutable_key_type, reason = "hash and order are those of the key, which does not change")]
     pub(crate) fn replace(&self, objects: Vec<Arc<Object>>, revision: u64) {
         let index: HashSet<ByKey> = objects.iter().cloned().map(ByKey).collect();
         let state = Arc::new(State { objects: Ordered::from_sorted(objects), changed: revision });

@@ -178,7 +178,7 @@ async fn batches_are_bounded_and_nothing_is_lost_at_the_end() {
     assert_eq!(server.batches().iter().sum::<usize>(), 10);
     assert!(server.batches().iter().all(|len| *len <= 4), "{:?}", server.batches());
     assert_eq!(lines(&path).len(), 10);
-    let list = &server.taken.lock()[0];
+    let list = server.taken.lock()[0].clone();
     assert_eq!((&list["kind"], &list["apiVersion"]), (&"EventList".into(), &"audit.k8s.io/v1".into()));
     // Behind the end nothing is taken, and nobody is hindered.
     begin(&auditor, "late").completed(code(200)).await;
