@@ -60,7 +60,7 @@ fn replay(mode: &str, only: &str) -> Result<()> {
 
     let mut check = Command::new(paths::python());
     check.arg(paths::repository().join("tests/oracle/check.py")).arg(mode);
-    check.args(["--token", "admin-token", "--ignore", "managedFields", "--only", only]);
+    check.args(["--token", "admin-token", "--only", only]);
     for server in &servers {
         check.args(["--server", server.endpoint()]);
     }
