@@ -4,8 +4,10 @@
 //! CustomResourceDefinition becomes the same runtime [`Kind`](kind::Kind): no verb asks where a kind came from.
 
 pub mod builtin;
+pub mod conditions;
 mod descriptions;
 mod diff;
+pub mod expressions;
 pub mod field;
 pub mod hooks;
 mod internal;

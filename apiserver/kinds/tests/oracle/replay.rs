@@ -243,8 +243,14 @@ impl Replay<'_> {
                 .collect();
             let wanted = step.answer["details"]["causes"].as_array().cloned().unwrap_or_default();
             for (i, cause) in wanted.iter().enumerate() {
-                match causes.get(i) {
-                    Some(mine) => differences(mine, cause, &format!("cause {i}"), &mut problems),
+                match causes.get(i).cloned() {
+                    Some(mut mine) => {
+                        // A scenario leaves out a text that says more of the recorder's Go than of the rule.
+                        if cause.get("message").is_none() {
+                            drop(&mut mine, "message");
+                        }
+                        differences(&mine, cause, &format!("cause {i}"), &mut problems);
+                    }
                     None => problems.push(format!("cause {i} missing: {} {}", cause["field"], cause["message"])),
                 }
             }

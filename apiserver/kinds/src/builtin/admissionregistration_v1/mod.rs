@@ -1,7 +1,10 @@
 //! The rows of admissionregistration.k8s.io/v1.
 
 mod policy;
+mod policy_rules;
+mod rules;
 mod webhook;
+pub mod webhook_client;
 
 use crate::row::{KindRow, Subresource};
 

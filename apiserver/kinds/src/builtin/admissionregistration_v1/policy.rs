@@ -2,14 +2,30 @@
 
 use serde_json::{Value, json};
 
+use super::policy_rules;
 use super::webhook::default_rules;
 use crate::hooks::{Hooks, TablePrinter};
+use crate::metadata::Pass;
 use crate::table::{self, AGE, NAME};
-use crate::value::{child, existing, get, is_set, items, set_default, text};
+use crate::value::{child, existing, get, items, set_default, text};
 
-pub const VALIDATING: Hooks = Hooks { default: Some(default_policy), table: Some(VALIDATING_TABLE), ..Hooks::NONE };
-pub const MUTATING: Hooks = Hooks { default: Some(default_policy), table: Some(MUTATING_TABLE), ..Hooks::NONE };
-pub const BINDING: Hooks = Hooks { default: Some(default_binding), table: Some(BINDING_TABLE), ..Hooks::NONE };
+const POLICY: Hooks = Hooks {
+    default: Some(default_policy),
+    validate_create: Some(policy_rules::policy),
+    validate_update: Some(|new, _, context| policy_rules::policy(new, context)),
+    update_metadata: &[Pass::Create],
+    ..Hooks::NONE
+};
+pub const VALIDATING: Hooks = Hooks { table: Some(VALIDATING_TABLE), ..POLICY };
+pub const MUTATING: Hooks = Hooks { table: Some(MUTATING_TABLE), ..POLICY };
+pub const BINDING: Hooks = Hooks {
+    default: Some(default_binding),
+    validate_create: Some(policy_rules::binding),
+    validate_update: Some(|new, _, context| policy_rules::binding(new, context)),
+    table: Some(BINDING_TABLE),
+    update_metadata: &[Pass::Create],
+    ..Hooks::NONE
+};
 
 const PARAM_KIND: crate::hooks::Column =
     table::own("ParamKind", "string", "ParamKind specifies the kind of resources used to parameterize this policy");
@@ -94,9 +110,7 @@ fn default_policy(policy: &mut Value) {
 
 fn default_binding(binding: &mut Value) {
     let Some(spec) = child(binding, "spec") else { return };
-    if is_set(spec, "matchResources")
-        && let Some(resources) = existing(spec, "matchResources")
-    {
+    if let Some(resources) = existing(spec, "matchResources") {
         default_match(resources);
     }
 }

@@ -2,6 +2,7 @@
 
 use serde_json::{Value, json};
 
+use super::validate;
 use crate::hooks::{Context, Hooks};
 use crate::value::{child, existing, flag, get, is_set, items, set, set_default, set_default_text, text};
 
@@ -9,6 +10,8 @@ pub const HOOKS: Hooks = Hooks {
     default: Some(default),
     prepare_create: Some(prepare_create),
     prepare_update: Some(prepare_update),
+    validate_create: Some(validate::create),
+    validate_update: Some(validate::update),
     ..Hooks::NONE
 };
 

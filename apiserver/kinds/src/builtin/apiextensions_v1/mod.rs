@@ -1,6 +1,8 @@
 //! The rows of apiextensions.k8s.io/v1.
 
 mod crd;
+mod schema_rules;
+mod validate;
 
 use crate::row::{KindRow, Subresource};
 

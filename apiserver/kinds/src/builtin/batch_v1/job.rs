@@ -11,7 +11,8 @@ use crate::pod_template::defaults;
 use crate::row::SelectableField;
 use crate::table::{self, AGE, CONTAINERS, IMAGES, NAME, unix_seconds};
 use crate::value::{
-    child, existing, flag, get, int, is_set, items, items_mut, set, set_default, set_default_text, text,
+    carry_over, child, equal, existing, flag, get, int, is_set, items, items_mut, set, set_default, set_default_text,
+    text,
 };
 
 /// The labels that tie pods to their Job: the current names and the old ones that clients still select by.
@@ -168,46 +169,77 @@ fn same_labels(job: &Value) -> bool {
 
 fn validate_create(job: &Value, _: &Context) -> Errors {
     let mut errors = Errors::new();
-    validate::job_spec(get(job, "spec"), &Path::new("spec"), &mut errors);
-    // The selector comes first where it is wrong.
-    let mut first = Errors::new();
-    validate::job_selector(job, &mut first);
-    first.append(&mut errors);
-    first
+    validate::generated_selector(job, &mut errors);
+    spec_and_selector(job, &mut errors);
+    errors
 }
 
+fn spec_and_selector(job: &Value, errors: &mut Errors) {
+    validate::job_spec(get(job, "spec"), &Path::new("spec"), errors);
+    validate::job_selector(job, errors);
+}
+
+/// What of a Job never changes, in the order in which it is looked at.
+const FIXED: [&str; 8] = [
+    "completions",
+    "selector",
+    "template",
+    "completionMode",
+    "podFailurePolicy",
+    "backoffLimitPerIndex",
+    "managedBy",
+    "successPolicy",
+];
+
 fn validate_update(new: &Value, old: &Value, context: &Context) -> Errors {
-    let mut errors = Errors::new();
     if context.subresource == "status" {
+        let mut errors = Errors::new();
         status_counters(new, old, &mut errors);
         return errors;
     }
-    validate::job_selector(new, &mut errors);
-    validate::job_spec(get(new, "spec"), &Path::new("spec"), &mut errors);
+    // Once as any Job is, once as an update of one.
+    let mut errors = validate_create(new, context);
+    spec_and_selector(new, &mut errors);
     let suspended = flag(old, "spec.suspend") && !is_set(old, "status.startTime");
-    for key in [
-        "completions",
-        "selector",
-        "template",
-        "completionMode",
-        "podFailurePolicy",
-        "backoffLimitPerIndex",
-        "managedBy",
-        "successPolicy",
-    ] {
+    for key in FIXED {
         let (after, before) = (get(get(new, "spec"), key), get(get(old, "spec"), key));
-        let field = format!("spec.{key}");
         // An elastic indexed Job changes completions together with parallelism; a suspended one its scheduling.
         let elastic = key == "completions"
             && text(new, "spec.completionMode") == "Indexed"
             && get(new, "spec.completions") == get(new, "spec.parallelism");
-        if elastic || (key == "template" && suspended) || crate::value::equal(after, before) {
+        let rescheduled = key == "template" && suspended && equal(after, &with_scheduling_of(before, after));
+        if elastic || rescheduled || equal(after, before) {
             continue;
         }
-        let shown = if key == "selector" { crate::label_selector::show(after) } else { after.to_string() };
-        errors.push(FieldError::invalid_shown(field, &shown, "field is immutable"));
+        let shown = match key {
+            "selector" if after.is_object() => crate::label_selector::show(after),
+            "template" => crate::internal::show("PodTemplateSpec", after),
+            _ => after.to_string(),
+        };
+        errors.push(FieldError::invalid_shown(format!("spec.{key}"), &shown, "field is immutable"));
     }
     errors
+}
+
+/// A template with what the other one says about where, when and with how much its pods run.
+fn with_scheduling_of(template: &Value, other: &Value) -> Value {
+    let mut template = template.clone();
+    for (part, keys) in [
+        ("metadata", &["annotations", "labels"] as &[&str]),
+        ("spec", &["affinity", "nodeSelector", "tolerations", "schedulingGates"]),
+    ] {
+        let Some(fields) = child(&mut template, part) else { continue };
+        for key in keys {
+            carry_over(fields, get(other, part), key);
+        }
+    }
+    for list in ["initContainers", "containers"] {
+        let Some(spec) = child(&mut template, "spec") else { continue };
+        for (container, other) in items_mut(spec, list).iter_mut().zip(items(get(other, "spec"), list)) {
+            carry_over(container, other, "resources");
+        }
+    }
+    template
 }
 
 fn status_counters(new: &Value, old: &Value, errors: &mut Errors) {

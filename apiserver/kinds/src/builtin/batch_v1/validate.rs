@@ -252,18 +252,15 @@ fn index_count(text: &str, completions: i64) -> Result<i64, String> {
     Ok(total)
 }
 
-/// The selector and the labels of a Job that stands alone.
+/// The selector of a Job that stands alone, and the labels it has to match.
 pub fn job_selector(job: &Value, errors: &mut Errors) {
     let selector = get(job, "spec.selector");
-    if !selector.is_object() {
-        errors.push(FieldError::required("spec.selector", ""));
-    } else {
+    if selector.is_object() {
         label_selector::validate(selector, &Path::new("spec.selector"), errors);
+    } else {
+        errors.push(FieldError::required("spec.selector", ""));
     }
     let labels = get(job, "spec.template.metadata.labels");
-    if !flag(job, "spec.manualSelector") {
-        generated_selector(job, errors);
-    }
     if !selector.is_object() || !label_selector::matches(selector, labels) {
         let shown = match labels.as_object() {
             Some(_) => labels.to_string(),
@@ -273,15 +270,12 @@ pub fn job_selector(job: &Value, errors: &mut Errors) {
         let detail = "`selector` does not match template `labels`";
         errors.push(FieldError::invalid_shown("spec.template.metadata.labels", &shown, detail));
     }
-    if selector.is_null() && !flag(job, "spec.manualSelector") {
-        errors.push(FieldError::required("spec.selector", ""));
-    }
 }
 
 /// A generated selector selects by the Job's uid and nothing else.
-fn generated_selector(job: &Value, errors: &mut Errors) {
+pub fn generated_selector(job: &Value, errors: &mut Errors) {
     let selector = get(job, "spec.selector");
-    if !selector.is_object() {
+    if !selector.is_object() || flag(job, "spec.manualSelector") {
         return;
     }
     let only_uid = crate::value::entries(selector, "matchLabels")

@@ -7,7 +7,7 @@ use crate::hooks::{Context, Hooks, TablePrinter};
 use crate::path::Path;
 use crate::rules::{at_most_all, int_or_percent, non_negative, optional_one_of};
 use crate::table::{self, AGE, NAME};
-use crate::value::get;
+use crate::value::{get, items};
 
 pub const HOOKS: Hooks = Hooks {
     validate_create: Some(|budget, _| validate(budget)),
@@ -81,6 +81,7 @@ fn validate(budget: &Value) -> Errors {
 fn status(budget: &Value) -> Errors {
     let mut errors = Errors::new();
     let path = Path::new("status");
+    crate::conditions::validate(items(budget, "status.conditions"), &path.child("conditions"), &mut errors);
     for key in ["disruptionsAllowed", "currentHealthy", "desiredHealthy", "expectedPods"] {
         non_negative(get(budget, "status"), key, &path, &mut errors);
     }

@@ -2,15 +2,27 @@
 
 use serde_json::Value;
 
+use super::validate;
 use crate::field::{Errors, FieldError};
 use crate::hooks::{Context, Hooks, TablePrinter};
+use crate::path::Path;
 use crate::table::{self, AGE, NAME};
 use crate::value::{equal, existing, get, is_set, items_mut, set_default_int, set_default_text, text};
 
-pub const CLAIM: Hooks =
-    Hooks { default: Some(default_claim), validate_update: Some(claim_unchanged), table: Some(TABLE), ..Hooks::NONE };
+pub const CLAIM: Hooks = Hooks {
+    default: Some(default_claim),
+    validate_create: Some(|claim, _| {
+        let mut errors = Errors::new();
+        validate::claim_spec(get(claim, "spec"), &Path::new("spec"), &mut errors);
+        errors
+    }),
+    validate_update: Some(claim_unchanged),
+    table: Some(TABLE),
+    ..Hooks::NONE
+};
 pub const TEMPLATE: Hooks = Hooks {
     default: Some(default_template),
+    validate_create: Some(|template, _| validate::template(template)),
     validate_update: Some(|new, old, _| template_unchanged(new, old)),
     table: Some(table::NAME_AND_AGE),
     ..Hooks::NONE
@@ -96,8 +108,11 @@ fn template_unchanged(new: &Value, old: &Value) -> Errors {
 }
 
 fn claim_unchanged(new: &Value, old: &Value, context: &Context) -> Errors {
+    if context.subresource == "status" {
+        return validate::claim_status(new, old);
+    }
     let mut errors = Errors::new();
-    if context.subresource.is_empty() && !equal(get(new, "spec"), get(old, "spec")) {
+    if !equal(get(new, "spec"), get(old, "spec")) {
         errors.push(FieldError::invalid("spec", get(new, "spec"), "field is immutable"));
     }
     errors

@@ -3,6 +3,7 @@
 mod claim;
 mod device_class;
 mod slice;
+mod validate;
 
 use crate::row::{KindRow, Subresource};
 

@@ -30,6 +30,11 @@ pub fn resource_list(list: &Value, path: &Path, errors: &mut Errors) {
     resource_lists::list(list, path, errors);
 }
 
+/// Whether a resource is one that somebody else than Kubernetes named.
+pub fn is_extended_resource(name: &str) -> bool {
+    resource_lists::is_extended(name)
+}
+
 /// Complaints about an amount of a resource: not negative, and whole where it is counted.
 pub fn amount(name: &str, value: &Value, path: &Path, errors: &mut Errors) {
     resource_lists::amount(name, value, path, errors);

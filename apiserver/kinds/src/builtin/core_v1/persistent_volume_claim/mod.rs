@@ -100,8 +100,8 @@ fn prepare_update(new: &mut Value, old: &Value, context: &Context) {
 
 /// Sources in other namespaces are behind a feature gate that is off.
 fn drop_other_namespace(spec: &mut Value) {
-    if let Some(source) = existing(spec, "dataSourceRef") {
-        crate::value::remove(source, "namespace");
+    if is_set(spec, "dataSourceRef.namespace") {
+        crate::value::remove(spec, "dataSourceRef");
     }
 }
 
