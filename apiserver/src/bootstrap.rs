@@ -82,11 +82,13 @@ async fn ensure_all(app: &App, client: &Client, port: u16) -> Result<(), endpoin
         let status = json!({
             "apiVersion": "networking.k8s.io/v1", "kind": "ServiceCIDR", "metadata": {"name": "kubernetes"},
             "status": {"conditions": [{
-                "type": "Ready", "status": "True", "reason": "", "lastTransitionTime": crate::verbs::store::now(),
+                "type": "Ready", "status": "True", "lastTransitionTime": crate::verbs::store::now(),
                 "message": "Kubernetes default Service CIDR is ready",
             }]},
         });
-        client.put("/apis/networking.k8s.io/v1/servicecidrs/kubernetes/status", &status).await?;
+        // As the controller of the real server does it.
+        let owner = "fieldManager=kubernetes-service-cidr-controller&force=true";
+        client.apply(&format!("/apis/networking.k8s.io/v1/servicecidrs/kubernetes/status?{owner}"), &status).await?;
     }
     for (name, value, description) in [
         (

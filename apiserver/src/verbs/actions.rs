@@ -184,7 +184,8 @@ fn budget_charge(call: &Call<'_>, pod: &Current) -> Result<Txn, ApiError> {
     if !ready && may_evict_unhealthy(&budget) {
         return Ok(Txn::new());
     }
-    let charged = charged(&budget, pod.object.name())?;
+    let mut charged = charged(&budget, pod.object.name())?;
+    ownership::by_server(call, &kind, "status", Some(&budget), &mut charged);
     let mut encoded = Vec::new();
     let offset = codec::encode_stored(&charged, &kind.schema, &mut encoded);
     let key = budgets.key(object.namespace(), object.name());
