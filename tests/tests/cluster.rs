@@ -123,6 +123,96 @@ fn same_hashes(cluster: &Cluster) -> Result<()> {
     })
 }
 
+/// The member that is left alone: it answers reads and refuses writes in different ways.
+#[derive(Clone, Copy, Debug)]
+enum Left {
+    Leader,
+    Follower,
+}
+
+/// With two of three members gone a front-end says so at once, in words that clients understand, and never says that
+/// nothing was written about something that was.
+#[test]
+fn without_a_quorum_refusals_are_prompt_and_true() -> Result<()> {
+    let _machine = machine();
+    let cluster = Cluster::start(3, 1)?;
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
+    let http = runtime.block_on(load::client(&cluster.kubeconfig_of(1)))?;
+    let send = |method: &str, path: &str, name: &str| runtime.block_on(raw(&http, method, path, name));
+    const MAPS: &str = "/api/v1/namespaces/default/configmaps";
+    for left in [Left::Leader, Left::Follower] {
+        let kept = format!("kept-{left:?}").to_lowercase();
+        ensure!(send("POST", MAPS, &kept)?.code == 201);
+        let leader = cluster.leader()?;
+        let mut lost: Vec<String> = cluster.store_names().into_iter().filter(|name| *name != leader).collect();
+        if matches!(left, Left::Follower) {
+            lost[0] = leader;
+        }
+        let crashed = lost.iter().map(|name| cluster.crash(name)).collect::<Result<Vec<_>>>()?;
+
+        // On its way when the quorum went: refused, or not known.
+        let first = send("POST", MAPS, &format!("{kept}-first"))?;
+        println!("{left:?} left, the first write: {} {}", first.code, first.body["message"]);
+        ensure!(matches!(first.code, 503 | 504) && first.body["kind"] == "Status", "{first:?}");
+        wait::until("a front-end that is not ready", || Ok((send("GET", "/readyz", "")?.code == 500).then_some(())))?;
+        ensure!(send("GET", "/livez", "")?.code == 200, "it lives all the same");
+
+        // From now on nothing is sent, so everything is known not to be written.
+        let one = format!("{MAPS}/{kept}");
+        let refused = format!("{kept}-refused");
+        for (method, path) in [("POST", MAPS), ("DELETE", &one), ("GET", &one), ("GET", MAPS)] {
+            let answer = send(method, path, &refused)?;
+            println!("{left:?} left, {method}: {} {}", answer.code, answer.body["message"]);
+            ensure!(answer.code == 503 && answer.retry_after.is_some(), "{method} {path}: {answer:?}");
+            ensure!(answer.body["kind"] == "Status" && answer.body["reason"] == "ServiceUnavailable", "{answer:?}");
+        }
+        // What may be old is served from memory.
+        let cached = send("GET", &format!("{one}?resourceVersion=0"), "")?;
+        ensure!(cached.code == 200 && cached.body["metadata"]["name"] == kept.as_str(), "{cached:?}");
+        let cached = send("GET", &format!("{MAPS}?resourceVersion=0"), "")?;
+        ensure!(cached.code == 200 && cached.body["items"].is_array(), "{cached:?}");
+
+        crashed.iter().try_for_each(|process| process.start())?;
+        wait::until("a front-end that is ready", || Ok((send("GET", "/readyz", "")?.code == 200).then_some(())))?;
+        ensure!(send("GET", &one, "")?.code == 200, "what was acknowledged is there");
+        ensure!(send("GET", &format!("{MAPS}/{refused}"), "")?.code == 404, "what was refused is not there");
+    }
+    same_hashes(&cluster)?;
+    cluster.check_logs()
+}
+
+/// An answer as it came over the wire.
+#[derive(Debug)]
+struct Answer {
+    code: u16,
+    retry_after: Option<String>,
+    body: serde_json::Value,
+}
+
+/// Longer than any refusal takes, shorter than a request's own deadline on the server (60 s): an answer that comes
+/// behind it was not a refusal but the end of patience.
+const PROMPT: Duration = Duration::from_secs(20);
+
+/// One request, a ConfigMap of that name as its body where it has one.
+async fn raw(client: &kube::Client, method: &str, path: &str, name: &str) -> Result<Answer> {
+    let body = match method {
+        "POST" => serde_json::json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name}}).to_string(),
+        _ => String::new(),
+    };
+    let request = http::Request::builder()
+        .method(method)
+        .uri(path)
+        .header("Content-Type", "application/json")
+        .body(kube::client::Body::from(body.into_bytes()))?;
+    let response = tokio::time::timeout(PROMPT, client.send(request)).await;
+    let response = response.with_context(|| format!("{method} {path} was not answered in {PROMPT:?}"))??;
+    let code = response.status().as_u16();
+    let header = response.headers().get("Retry-After").and_then(|value| value.to_str().ok());
+    let retry_after = header.map(str::to_owned);
+    let bytes = response.into_body().collect_bytes().await?;
+    Ok(Answer { code, retry_after, body: serde_json::from_slice(&bytes).unwrap_or_default() })
+}
+
 /// What an operator does with kubectl and `kuorum ctl` while members come and go.
 #[test]
 fn operations() -> Result<()> {
