@@ -3,7 +3,6 @@
 //! repaired if somebody changed them. As kube-apiserver's lease reconciler.
 
 use std::net::{IpAddr, SocketAddr};
-use std::sync::Arc;
 use std::time::Duration;
 
 use kuorum_cache::{ResourceSpec, Txn, value};

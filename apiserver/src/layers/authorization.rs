@@ -104,7 +104,7 @@ fn named_by_selector(info: &RequestInfo<'_>, query: &Query<'_>) -> Option<String
     }
     let selector = FieldSelector::parse(text).ok()?;
     let name = selector.requires_exact_match("metadata.name")?;
-    kuorum_schema::names::path_segment_name(name).is_empty().then(|| name.to_owned())
+    (!name.is_empty() && kuorum_schema::names::path_segment_name(name).is_empty()).then(|| name.to_owned())
 }
 
 #[cfg(test)]

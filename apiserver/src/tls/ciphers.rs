@@ -80,8 +80,6 @@ pub fn versions(min: &str, has_tls12: bool) -> &'static [&'static SupportedProto
 
 #[cfg(test)]
 mod tests {
-    use super::*;
-
     #[test]
     fn names_select_suites() {
         let select = |names: &[&str]| {

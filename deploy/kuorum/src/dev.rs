@@ -157,7 +157,8 @@ async fn is_ready(endpoint: &str) -> bool {
     let url = format!("{endpoint}/readyz");
     // The certificate may be the user's own, from an authority that is not known here.
     let asked = tokio::task::spawn_blocking(move || probe::get(&url, &Trust::Anybody, READY_TIMEOUT)).await;
-    asked.is_ok_and(|answer| answer.is_ok_and(|answer| answer.status == "200"))
+    // 401 is all that a server without anonymous access ever says to a balancer.
+    asked.is_ok_and(|answer| answer.is_ok_and(|answer| matches!(answer.status.as_str(), "200" | "401")))
 }
 
 /// An address that a client on this machine can connect to.
