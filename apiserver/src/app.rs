@@ -1,7 +1,7 @@
 //! What every request shares ([`App`]) and what one request carries to its verb ([`Call`]).
 
-use std::sync::{Arc, OnceLock};
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use arc_swap::ArcSwap;
 use http::HeaderMap;

@@ -67,7 +67,12 @@ pub struct Config {
     #[arg(long, env = "KUORUM_AUTHORIZATION_MODE", value_delimiter = ',')]
     pub authorization_mode: Vec<String>,
     /// Issuers of service account tokens; the first one signs.
-    #[arg(long, env = "KUORUM_SERVICE_ACCOUNT_ISSUER", value_delimiter = ',', default_value = "https://kubernetes.default.svc.cluster.local")]
+    #[arg(
+        long,
+        env = "KUORUM_SERVICE_ACCOUNT_ISSUER",
+        value_delimiter = ',',
+        default_value = "https://kubernetes.default.svc.cluster.local"
+    )]
     pub service_account_issuer: Vec<String>,
     /// Keys that verify service account tokens, public or private, PEM; by default the one that signs.
     #[arg(long, env = "KUORUM_SERVICE_ACCOUNT_KEY_FILE", value_delimiter = ',', value_name = "FILE")]

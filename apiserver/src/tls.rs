@@ -102,11 +102,7 @@ impl Certificates {
     fn stamps(&self) -> Vec<Option<(SystemTime, u64)>> {
         let files = [Some(&self.serving.cert), Some(&self.serving.key), self.client_ca.file.as_ref()];
         let named = self.serving.named.iter().flat_map(|spec| [Some(&spec.cert), Some(&spec.key)]);
-        files
-            .into_iter()
-            .chain(named)
-            .map(|f| f.and_then(|f| stamp(f)))
-            .collect()
+        files.into_iter().chain(named).map(|f| f.and_then(|f| stamp(f))).collect()
     }
 }
 

@@ -48,7 +48,9 @@ pub struct Housekeeping {
 impl Housekeeping {
     /// Starts the tasks; they end with `stop`.
     pub fn start(self, stop: &CancellationToken) {
-        for task in [Task::Expire, Task::Compact, Task::Forget, Task::Clean, Task::Compare, Task::StepAside, Task::Publish] {
+        for task in
+            [Task::Expire, Task::Compact, Task::Forget, Task::Clean, Task::Compare, Task::StepAside, Task::Publish]
+        {
             let (this, stop) = (self.clone(), stop.clone());
             tokio::spawn(async move {
                 tokio::select! {

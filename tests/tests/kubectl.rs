@@ -195,7 +195,10 @@ fn server_side_apply(k: &Kubectl) -> Result<()> {
     k.run(&["apply", "-f", &one])?;
     let said = k.run(&["apply", "--server-side", "-f", &two])?;
     ensure!(said.contains("serverside-applied"), "{said}");
-    let owned = k.json(&["get", "deploy", "owned", "--show-managed-fields"])?;
+    // Before kubectl 1.21 they were always shown.
+    let owned = k
+        .json(&["get", "deploy", "owned", "--show-managed-fields"])
+        .or_else(|_| k.json(&["get", "deploy", "owned"]))?;
     let owners = owned["metadata"]["managedFields"].as_array().context("managedFields")?;
     ensure!(owned["spec"]["replicas"] == 2, "{owned}");
     ensure!(owners.iter().any(|o| o["manager"] == "kubectl" && o["operation"] == "Apply"), "{owners:?}");

@@ -80,9 +80,7 @@ impl Resource {
             revision => self.read_past(&event.key, &event.prev_value, event.create_revision, revision)?,
         };
         let after = match event.kind() {
-            v1::event::Kind::Put => {
-                self.read_past(&event.key, &event.value, event.create_revision, event.revision)?
-            }
+            v1::event::Kind::Put => self.read_past(&event.key, &event.value, event.create_revision, event.revision)?,
             v1::event::Kind::Delete => None,
         };
         Ok((before.is_some() || after.is_some()).then(|| Event::new(0, event.revision, before, after)))

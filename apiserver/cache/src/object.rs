@@ -155,7 +155,12 @@ impl Object {
     /// Bytes of memory that this version holds, about.
     pub fn memory_bytes(&self) -> usize {
         let fields: usize = self.fields.iter().map(|field| field.len() + size_of::<Box<str>>()).sum();
-        size_of::<Self>() + self.key.len() + self.json.len() + self.labels.0.len() + fields + self.message.get().map_or(0, |message| message.len())
+        size_of::<Self>()
+            + self.key.len()
+            + self.json.len()
+            + self.labels.0.len()
+            + fields
+            + self.message.get().map_or(0, |message| message.len())
     }
 }
 

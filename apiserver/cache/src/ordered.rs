@@ -146,9 +146,10 @@ impl Ordered {
         let blocks = self.blocks.len();
         let per_block = max.checked_div(blocks).unwrap_or(0).max(1);
         let step = blocks.div_ceil(max.max(1)).max(1);
-        self.blocks.iter().step_by(step).flat_map(move |block| {
-            block.iter().step_by(block.len().div_ceil(per_block).max(1)).take(per_block)
-        })
+        self.blocks
+            .iter()
+            .step_by(step)
+            .flat_map(move |block| block.iter().step_by(block.len().div_ceil(per_block).max(1)).take(per_block))
     }
 
     /// The block where `key` is or belongs: the last one that does not begin behind it.

@@ -148,7 +148,9 @@ pub fn root(request: &Request<'_>, path: &str) -> Result<Response, ApiError> {
 
 fn aggregated_response(document: &aggregated::Document, format: Format, headers: &HeaderMap) -> Response {
     let (content_type, body) = match format {
-        Format::Json | Format::Protobuf => ("application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList", document.json.clone()),
+        Format::Json | Format::Protobuf => {
+            ("application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList", document.json.clone())
+        }
         Format::Yaml => (
             "application/yaml;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList",
             Bytes::from(respond::yaml_of(&document.json)),

@@ -177,7 +177,17 @@ async fn serve(
         Err(refusal) => return Ok(refusal),
     };
     authorization::check(&app.authorization, user, info, query).await?;
-    let request = routes::Request { app, peer, parts, query, info, user, deadline, warnings: &notes.warnings, annotations: &notes.annotations };
+    let request = routes::Request {
+        app,
+        peer,
+        parts,
+        query,
+        info,
+        user,
+        deadline,
+        warnings: &notes.warnings,
+        annotations: &notes.annotations,
+    };
     let routed = deadline::within(info, deadline, routes::route(request, payload)).await;
     audit::note(|record| notes.annotations.take().iter().for_each(|(key, value)| record.annotate(key, value)));
     let mut response = routed?;

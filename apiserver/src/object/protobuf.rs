@@ -97,7 +97,10 @@ mod tests {
     fn a_refusal_and_a_discovery_list_have_messages() {
         let status = br#"{"kind":"Status","apiVersion":"v1","metadata":{},"status":"Failure","message":"gone","reason":"NotFound","details":{"name":"a","kind":"pods"},"code":404}"#;
         let back = reopened(status, "", "Status");
-        assert_eq!((&back["message"], &back["code"], &back["details"]["name"]), (&"gone".into(), &404.into(), &"a".into()));
+        assert_eq!(
+            (&back["message"], &back["code"], &back["details"]["name"]),
+            (&"gone".into(), &404.into(), &"a".into())
+        );
         let groups = br#"{"kind":"APIGroupList","apiVersion":"v1","groups":[{"name":"apps","versions":[{"groupVersion":"apps/v1","version":"v1"}],"preferredVersion":{"groupVersion":"apps/v1","version":"v1"}}]}"#;
         assert_eq!(reopened(groups, "", "APIGroupList")["groups"][0]["versions"][0]["version"], "v1");
     }

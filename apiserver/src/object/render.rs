@@ -83,7 +83,8 @@ impl Renderer {
     /// Equal for renderers that give equal bytes.
     pub fn id(&self) -> u64 {
         let mut hasher = DefaultHasher::new();
-        (Arc::as_ptr(&self.kind) as usize, self.view as u8, self.format as u8, self.view_version, self.include).hash(&mut hasher);
+        (Arc::as_ptr(&self.kind) as usize, self.view as u8, self.format as u8, self.view_version, self.include)
+            .hash(&mut hasher);
         hasher.finish()
     }
 

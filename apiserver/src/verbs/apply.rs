@@ -46,9 +46,9 @@ impl Configuration {
     /// What `fieldValidation` says to duplicate keys. Unknown fields are refused always, by the type.
     fn validate(&self, call: &Call<'_>, validation: FieldValidation) -> Result<(), ApiError> {
         match (validation, &self.strict_error) {
-            (FieldValidation::Strict, Some(why)) => Err(ApiError::bad_request(format!(
-                "error strict decoding YAML: error converting YAML to JSON: {why}"
-            ))),
+            (FieldValidation::Strict, Some(why)) => {
+                Err(ApiError::bad_request(format!("error strict decoding YAML: error converting YAML to JSON: {why}")))
+            }
             (FieldValidation::Warn, Some(_)) => {
                 self.duplicates.iter().for_each(|duplicate| call.warnings.add(duplicate.clone()));
                 Ok(())
@@ -83,7 +83,8 @@ impl Configuration {
         let uid = json::text(&object, "metadata.uid");
         if current.is_none() && !uid.is_empty() {
             let row = &call.kind.row;
-            let why = format!("uid mismatch: the provided object specified uid {uid}, and no existing object was found");
+            let why =
+                format!("uid mismatch: the provided object specified uid {uid}, and no existing object was found");
             return Err(ApiError::conflict(row.group, row.plural, call.info.name, why));
         }
         Ok(object)

@@ -173,11 +173,7 @@ pub enum Written {
 
 /// Writes a prepared object if it is absent and its namespace is still as admitted, with what is allocated for it and
 /// what it is charged.
-pub async fn write(
-    objects: &Objects<'_>,
-    mut object: Value,
-    attributes: &Attributes<'_>,
-) -> Result<Written, ApiError> {
+pub async fn write(objects: &Objects<'_>, mut object: Value, attributes: &Attributes<'_>) -> Result<Written, ApiError> {
     let (call, dry_run) = (objects.call, attributes.dry_run);
     // Only a version that is a number is one; the real server ignores others here too.
     if json::text(&object, "metadata.resourceVersion").parse::<u64>().is_ok_and(|v| v != 0) {

@@ -92,11 +92,8 @@ async fn change(call: &Call<'_>, kind: &Arc<Kind>, body: &Body, options: &WriteO
         let replicas_at = |api_version: &str| {
             ownership::is_version_of(call, api_version).then(|| vec!["spec".to_owned(), "replicas".to_owned()])
         };
-        let scaled = Scaled {
-            managed: managed_of(&current.value),
-            api_version: &call.kind.api_version,
-            replicas: &replicas_at,
-        };
+        let scaled =
+            Scaled { managed: managed_of(&current.value), api_version: &call.kind.api_version, replicas: &replicas_at };
         let mut before = view(&current.value);
         put_managed(&mut before, scaled.to_scale());
         let mut scale = body.produce(call, kind, &before, options)?;

@@ -86,7 +86,14 @@ pub struct Change<'a> {
 impl<'a> Change<'a> {
     /// A change by the server itself, for which nobody becomes an owner.
     pub fn untracked(options: &'a WriteOptions) -> Self {
-        Change { options, subresource: "", create: CreateIf::Never, uid: "", owner: Owner::AsProduced, already_admitted: false }
+        Change {
+            options,
+            subresource: "",
+            create: CreateIf::Never,
+            uid: "",
+            owner: Owner::AsProduced,
+            already_admitted: false,
+        }
     }
 }
 

@@ -5,14 +5,14 @@ use std::sync::Arc;
 use http::{Method, Request};
 use http_body_util::BodyExt;
 use kuorum_apiserver::app::App;
-use kuorum_apiserver::auth::setup::authenticators;
-use kuorum_apiserver::tls::ClientCa;
-use kuorum_auth::authn::static_tokens::Tokens;
 use kuorum_apiserver::auth::Peer;
+use kuorum_apiserver::auth::setup::authenticators;
 use kuorum_apiserver::body::Payload;
 use kuorum_apiserver::bootstrap;
 use kuorum_apiserver::config::Config;
 use kuorum_apiserver::layers::stack;
+use kuorum_apiserver::tls::ClientCa;
+use kuorum_auth::authn::static_tokens::Tokens;
 use kuorum_cache::Store;
 use serde_json::Value;
 

@@ -123,9 +123,7 @@ async fn prepare(run: &Arc<Run>, clients: &mut [Client]) -> Result<()> {
         clients[0].expect(Method::POST, &path, Bytes::from(account.to_string()), &[201, 409]).await?;
     }
     let needed = match run.args.scenario {
-        Scenario::Get | Scenario::List | Scenario::ListPaged | Scenario::Mixed | Scenario::Fairness => {
-            run.args.objects
-        }
+        Scenario::Get | Scenario::List | Scenario::ListPaged | Scenario::Mixed | Scenario::Fairness => run.args.objects,
         Scenario::UpdateConflict => 1,
         _ => 0,
     };

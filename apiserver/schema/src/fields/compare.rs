@@ -280,7 +280,8 @@ impl Walk {
             }
             (Relation::Map(values), Value::Object(members)) => {
                 for (name, value) in members {
-                    self.present(Typed::of(values), Place::Elsewhere, value).put(&mut branch.children, || field_key(name));
+                    self.present(Typed::of(values), Place::Elsewhere, value)
+                        .put(&mut branch.children, || field_key(name));
                 }
             }
             (Relation::Deduced, Value::Object(members)) => {

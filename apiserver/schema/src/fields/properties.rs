@@ -14,14 +14,19 @@ use crate::model::Schema;
 static TYPE: LazyLock<Arc<Schema>> = LazyLock::new(|| {
     let item = json!({"type": "object", "required": ["key"], "properties": {
         "key": {"type": "string"}, "size": {"type": "integer"}, "tags": {"type": "array", "items": {"type": "string"}, "x-kubernetes-list-type": "set"}}});
-    crate::custom::compile("x.io", "v1", "Thing", &json!({"type": "object", "properties": {"spec": {"type": "object", "properties": {
+    crate::custom::compile(
+        "x.io",
+        "v1",
+        "Thing",
+        &json!({"type": "object", "properties": {"spec": {"type": "object", "properties": {
         "name": {"type": "string"},
         "map": {"type": "object", "additionalProperties": {"type": "string"}},
         "whole": {"type": "object", "x-kubernetes-map-type": "atomic", "additionalProperties": {"type": "string"}},
         "list": {"type": "array", "items": {"type": "string"}, "x-kubernetes-list-type": "atomic"},
         "set": {"type": "array", "items": {"type": "string"}, "x-kubernetes-list-type": "set"},
         "items": {"type": "array", "items": item, "x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["key"]},
-        "free": {"type": "object", "x-kubernetes-preserve-unknown-fields": true}}}}}))
+        "free": {"type": "object", "x-kubernetes-preserve-unknown-fields": true}}}}}),
+    )
 });
 
 /// The rules at a second of the day.

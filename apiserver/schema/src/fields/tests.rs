@@ -77,13 +77,31 @@ fn set_operations_keep_parents_and_children_apart() {
     let set = |text: &str| Set::parse(&serde_json::from_str(text).unwrap()).unwrap();
     let table = [
         // a, b, a - b, a ∩ b, a ∪ b, a without b and what is below it
-        (r#"{"f:d":{".":{},"f:k":{}}}"#, r#"{"f:d":{"f:k":{}}}"#, r#"{"f:d":{}}"#, r#"{"f:d":{"f:k":{}}}"#,
-         r#"{"f:d":{".":{},"f:k":{}}}"#, r#"{"f:d":{}}"#),
-        (r#"{"f:d":{".":{},"f:k":{}}}"#, r#"{"f:d":{}}"#, r#"{"f:d":{"f:k":{}}}"#, r#"{"f:d":{}}"#,
-         r#"{"f:d":{".":{},"f:k":{}}}"#, "{}"),
+        (
+            r#"{"f:d":{".":{},"f:k":{}}}"#,
+            r#"{"f:d":{"f:k":{}}}"#,
+            r#"{"f:d":{}}"#,
+            r#"{"f:d":{"f:k":{}}}"#,
+            r#"{"f:d":{".":{},"f:k":{}}}"#,
+            r#"{"f:d":{}}"#,
+        ),
+        (
+            r#"{"f:d":{".":{},"f:k":{}}}"#,
+            r#"{"f:d":{}}"#,
+            r#"{"f:d":{"f:k":{}}}"#,
+            r#"{"f:d":{}}"#,
+            r#"{"f:d":{".":{},"f:k":{}}}"#,
+            "{}",
+        ),
         (r#"{"f:a":{}}"#, r#"{"f:b":{}}"#, r#"{"f:a":{}}"#, "{}", r#"{"f:a":{},"f:b":{}}"#, r#"{"f:a":{}}"#),
-        (r#"{"f:a":{"f:b":{}}}"#, r#"{"f:a":{"f:c":{}}}"#, r#"{"f:a":{"f:b":{}}}"#, "{}",
-         r#"{"f:a":{"f:b":{},"f:c":{}}}"#, r#"{"f:a":{"f:b":{}}}"#),
+        (
+            r#"{"f:a":{"f:b":{}}}"#,
+            r#"{"f:a":{"f:c":{}}}"#,
+            r#"{"f:a":{"f:b":{}}}"#,
+            "{}",
+            r#"{"f:a":{"f:b":{},"f:c":{}}}"#,
+            r#"{"f:a":{"f:b":{}}}"#,
+        ),
     ];
     for (a, b, difference, both, either, deep) in table {
         let (a, b) = (set(a), set(b));
@@ -98,7 +116,9 @@ fn set_operations_keep_parents_and_children_apart() {
         kept.subtract_deep(&b);
         assert_eq!(printed(&kept), deep);
     }
-    let mut kept = set(r#"{"f:metadata":{"f:labels":{}},"f:spec":{"f:containers":{"k:{\"name\":\"a\"}":{".":{},"f:image":{},"f:resources":{"f:limits":{}}}}}}"#);
+    let mut kept = set(
+        r#"{"f:metadata":{"f:labels":{}},"f:spec":{"f:containers":{"k:{\"name\":\"a\"}":{".":{},"f:image":{},"f:resources":{"f:limits":{}}}}}}"#,
+    );
     kept.retain_below(&[&["spec", "containers", "*", "resources"]]);
     assert_eq!(
         printed(&kept),
@@ -114,22 +134,40 @@ fn comparison_of_typed_objects() {
         container.as_object_mut().unwrap().extend(extra.as_object().unwrap().clone());
         json!({"spec": {"template": {"spec": {"containers": [container]}}}})
     };
-    let at = |set: &str| format!(r#"{{"f:spec":{{"f:template":{{"f:spec":{{"f:containers":{{"k:{{\"name\":\"a\"}}":{set}}}}}}}}}}}"#);
+    let at = |set: &str| {
+        format!(r#"{{"f:spec":{{"f:template":{{"f:spec":{{"f:containers":{{"k:{{\"name\":\"a\"}}":{set}}}}}}}}}}}"#)
+    };
     for (old, new, changed, removed) in [
         // What Go always prints is there in the empty object too.
         (json!({}), json!({"spec": {"replicas": 1}}), r#"{"f:spec":{"f:replicas":{}}}"#.to_owned(), "{}".to_owned()),
-        (json!({}), json!({"metadata": {"name": "x", "uid": "u", "labels": {"a": "1"}}}),
-         r#"{"f:metadata":{"f:labels":{".":{},"f:a":{}}}}"#.to_owned(), "{}".to_owned()),
+        (
+            json!({}),
+            json!({"metadata": {"name": "x", "uid": "u", "labels": {"a": "1"}}}),
+            r#"{"f:metadata":{"f:labels":{".":{},"f:a":{}}}}"#.to_owned(),
+            "{}".to_owned(),
+        ),
         // Structs that Go prints even if they are empty count, maps and lists inside them do, too.
         (json!({}), container(json!({})), at(r#"{".":{},"f:image":{},"f:name":{},"f:resources":{}}"#), "{}".to_owned()),
-        (container(json!({})), container(json!({"ports": [{"containerPort": 80}]})),
-         at(r#"{"f:ports":{".":{},"k:{\"containerPort\":80,\"protocol\":\"TCP\"}":{".":{},"f:containerPort":{}}}}"#), "{}".to_owned()),
+        (
+            container(json!({})),
+            container(json!({"ports": [{"containerPort": 80}]})),
+            at(r#"{"f:ports":{".":{},"k:{\"containerPort\":80,\"protocol\":\"TCP\"}":{".":{},"f:containerPort":{}}}}"#),
+            "{}".to_owned(),
+        ),
         (container(json!({"args": ["a"]})), container(json!({"args": ["b"]})), at(r#"{"f:args":{}}"#), "{}".to_owned()),
         (container(json!({"args": ["a"]})), container(json!({})), "{}".to_owned(), at(r#"{"f:args":{}}"#)),
-        (json!({"spec": {"selector": {"matchLabels": {"a": "1"}}}}), json!({"spec": {"selector": {"matchLabels": {"a": "2"}}}}),
-         r#"{"f:spec":{"f:selector":{}}}"#.to_owned(), "{}".to_owned()),
-        (json!({"metadata": {"finalizers": ["a/b", "a/c"]}}), json!({"metadata": {"finalizers": ["a/c", "a/d"]}}),
-         r#"{"f:metadata":{"f:finalizers":{"v:\"a/d\"":{}}}}"#.to_owned(), r#"{"f:metadata":{"f:finalizers":{"v:\"a/b\"":{}}}}"#.to_owned()),
+        (
+            json!({"spec": {"selector": {"matchLabels": {"a": "1"}}}}),
+            json!({"spec": {"selector": {"matchLabels": {"a": "2"}}}}),
+            r#"{"f:spec":{"f:selector":{}}}"#.to_owned(),
+            "{}".to_owned(),
+        ),
+        (
+            json!({"metadata": {"finalizers": ["a/b", "a/c"]}}),
+            json!({"metadata": {"finalizers": ["a/c", "a/d"]}}),
+            r#"{"f:metadata":{"f:finalizers":{"v:\"a/d\"":{}}}}"#.to_owned(),
+            r#"{"f:metadata":{"f:finalizers":{"v:\"a/b\"":{}}}}"#.to_owned(),
+        ),
         // An explicit zero of a field that is always printed is no change.
         (json!({"spec": {"template": {"spec": {"containers": null}}}}), json!({}), "{}".to_owned(), "{}".to_owned()),
     ] {
@@ -146,7 +184,11 @@ fn duplicate_items_are_owned_as_one() {
     let pod = |env: Value| json!({"spec": {"containers": [{"name": "a", "env": env}]}});
     let one = pod(json!([{"name": "X", "value": "1"}]));
     let two = pod(json!([{"name": "X", "value": "1"}, {"name": "X", "value": "2"}]));
-    let at = |set: &str| format!(r#"{{"f:spec":{{"f:containers":{{"k:{{\"name\":\"a\"}}":{{"f:env":{{"k:{{\"name\":\"X\"}}":{set}}}}}}}}}}}"#);
+    let at = |set: &str| {
+        format!(
+            r#"{{"f:spec":{{"f:containers":{{"k:{{\"name\":\"a\"}}":{{"f:env":{{"k:{{\"name\":\"X\"}}":{set}}}}}}}}}}}"#
+        )
+    };
     let diff = compare(&schema, &one, &two);
     assert_eq!(printed(&diff.changed), at("{}"));
     assert_eq!(printed(&diff.removed), at(r#"{".":{},"f:name":{},"f:value":{}}"#));
@@ -272,7 +314,9 @@ fn applies_share_take_and_give_up() {
     let live = applied(None, &one, "one", false).unwrap();
     assert_eq!(
         owners(&live),
-        [r#"one Apply {"f:spec":{"f:replicas":{},"f:template":{"f:spec":{"f:containers":{"k:{\"name\":\"a\"}":{".":{},"f:image":{},"f:name":{}}}}}}}"#]
+        [
+            r#"one Apply {"f:spec":{"f:replicas":{},"f:template":{"f:spec":{"f:containers":{"k:{\"name\":\"a\"}":{".":{},"f:image":{},"f:name":{}}}}}}}"#
+        ]
     );
     // Applying the same again changes nothing, not even a time.
     let schema = deployment();
@@ -345,14 +389,26 @@ fn configurations_that_do_not_fit() {
         (web(json!({"replicas": "two"})), ".spec.replicas: expected numeric (int or float), got string"),
         (web(json!({"paused": 1})), ".spec.paused: expected boolean, got &{1}"),
         (containers(json!("a")), ".spec.template.spec.containers: expected list, got &{a}"),
-        (containers(json!([1])), ".spec.template.spec.containers: element 0: associative list with keys may not have non-map elements"),
-        (containers(json!([{"name": "a", "image": {"b": [1, "c"]}}])),
-         r#".spec.template.spec.containers[name="a"].image: expected string, got &value.valueUnstructured{Value:map[string]interface {}{"b":[]interface {}{1, "c"}}}"#),
-        (containers(json!([{"name": "a"}, {"name": "a"}])), r#".spec.template.spec.containers: duplicate entries for key [name="a"]"#),
-        (web(json!({"template": {"spec": {"tolerations": [{"key": 5}]}}})),
-         ".spec.template.spec.tolerations[0].key: expected string, got &value.valueUnstructured{Value:5}"),
-        (web(json!({"paused": 1, "replicas": []})),
-         "errors:\n  .spec.paused: expected boolean, got &{1}\n  .spec.replicas: expected numeric (int or float), got []interface {}"),
+        (
+            containers(json!([1])),
+            ".spec.template.spec.containers: element 0: associative list with keys may not have non-map elements",
+        ),
+        (
+            containers(json!([{"name": "a", "image": {"b": [1, "c"]}}])),
+            r#".spec.template.spec.containers[name="a"].image: expected string, got &value.valueUnstructured{Value:map[string]interface {}{"b":[]interface {}{1, "c"}}}"#,
+        ),
+        (
+            containers(json!([{"name": "a"}, {"name": "a"}])),
+            r#".spec.template.spec.containers: duplicate entries for key [name="a"]"#,
+        ),
+        (
+            web(json!({"template": {"spec": {"tolerations": [{"key": 5}]}}})),
+            ".spec.template.spec.tolerations[0].key: expected string, got &value.valueUnstructured{Value:5}",
+        ),
+        (
+            web(json!({"paused": 1, "replicas": []})),
+            "errors:\n  .spec.paused: expected boolean, got &{1}\n  .spec.replicas: expected numeric (int or float), got []interface {}",
+        ),
     ] {
         let ApplyError::Internal(why) = applied(None, &config, "one", false).unwrap_err() else { panic!("{config}") };
         assert_eq!(why.strip_prefix(prefix), Some(want));
@@ -362,7 +418,10 @@ fn configurations_that_do_not_fit() {
         (json!({"kind": "Deployment"}), "invalid object type: /, Kind=Deployment"),
         (json!({"apiVersion": "v1", "kind": "Secret"}), "invalid object type: /v1, Kind=Secret"),
         (json!({"apiVersion": "a/b/c", "kind": "Deployment"}), "invalid object type: /, Kind="),
-        (json!({"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"managedFields": []}}), "metadata.managedFields must be nil"),
+        (
+            json!({"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"managedFields": []}}),
+            "metadata.managedFields must be nil",
+        ),
     ] {
         assert_eq!(applied(None, &config, "one", false).unwrap_err(), ApplyError::BadRequest(want.to_owned()));
     }
@@ -392,7 +451,8 @@ fn kubectl_takes_over_what_it_applied_by_itself() {
     let by_client = |replicas: i64, said: i64| {
         let mut object = web(json!({"replicas": replicas}));
         let last = json!({"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "web"}, "spec": {"replicas": said}});
-        object["metadata"]["annotations"] = json!({"kubectl.kubernetes.io/last-applied-configuration": last.to_string()});
+        object["metadata"]["annotations"] =
+            json!({"kubectl.kubernetes.io/last-applied-configuration": last.to_string()});
         tracker(&schema, "apps/v1", "Deployment", NOW).update(None, &mut object, "kubectl-client-side-apply");
         object
     };
@@ -414,7 +474,12 @@ struct TwoVersions(Arc<Schema>, Arc<Schema>);
 fn two_versions() -> TwoVersions {
     let type_of = |version: &str, field: &str| {
         let field = json!({field: {"type": "integer"}, "name": {"type": "string"}});
-        crate::custom::compile("x.io", version, "Thing", &json!({"type": "object", "properties": {"spec": {"type": "object", "properties": field}}}))
+        crate::custom::compile(
+            "x.io",
+            version,
+            "Thing",
+            &json!({"type": "object", "properties": {"spec": {"type": "object", "properties": field}}}),
+        )
     };
     TwoVersions(type_of("v1", "replicas"), type_of("v2", "size"))
 }
@@ -488,8 +553,11 @@ fn a_scale_has_the_owners_of_the_replicas() {
     put_managed(&mut before, scaled.to_scale());
     assert_eq!(owners(&before), [r#"one Apply {"f:spec":{"f:replicas":{}}}"#]);
     let mut after = scale(5);
-    Tracker { subresource: "scale", ..tracker(&scale_type, "autoscaling/v1", "Scale", NOW) }
-        .update(Some(&before), &mut after, "scaler");
+    Tracker { subresource: "scale", ..tracker(&scale_type, "autoscaling/v1", "Scale", NOW) }.update(
+        Some(&before),
+        &mut after,
+        "scaler",
+    );
     let mut parent = live.clone();
     put_managed(&mut parent, scaled.from_scale(managed_of(&after)));
     assert_eq!(
@@ -498,8 +566,11 @@ fn a_scale_has_the_owners_of_the_replicas() {
     );
     // A write that changes nothing leaves everything as it is.
     let mut same = scale(2);
-    Tracker { subresource: "scale", ..tracker(&scale_type, "autoscaling/v1", "Scale", NOW) }
-        .update(Some(&before), &mut same, "scaler");
+    Tracker { subresource: "scale", ..tracker(&scale_type, "autoscaling/v1", "Scale", NOW) }.update(
+        Some(&before),
+        &mut same,
+        "scaler",
+    );
     assert_eq!(scaled.from_scale(managed_of(&same)).as_ref(), Some(managed_of(&live)));
 }
 

@@ -38,13 +38,7 @@ pub fn show(before: &Value, patched: &Value, schema: &Schema, opened: &Opened) -
     String::from_utf8(out).unwrap_or_default()
 }
 
-fn write(
-    before: Option<&Value>,
-    value: &Value,
-    schema: Option<&Schema>,
-    opened: Option<&Opened>,
-    out: &mut Vec<u8>,
-) {
+fn write(before: Option<&Value>, value: &Value, schema: Option<&Schema>, opened: Option<&Opened>, out: &mut Vec<u8>) {
     match (opened, value) {
         (Some(opened), Value::Object(members)) => {
             out.push(b'{');

@@ -52,7 +52,8 @@ pub fn keep_order_to_forget(sent: &Value, object: &mut Value) {
 /// As [`keep_order_to_forget`], for a request body in JSON or YAML. Few bodies name the field without a value.
 pub fn keep_order_in_body(body: &[u8], object: &mut Value) {
     let named = memchr::memmem::find(body, b"managedFields").is_some();
-    if named && managed_of(object).is_null()
+    if named
+        && managed_of(object).is_null()
         && let Ok(document) = kuorum_schema::yaml::to_json(body)
     {
         keep_order_to_forget(&document.value, object);
