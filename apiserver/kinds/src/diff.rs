@@ -162,9 +162,9 @@ fn longest(
     let mut best = (a_from, b_from, 0);
     // Lengths of the common runs that end at the line before, by their end in `b`.
     let mut ending: HashMap<usize, usize> = HashMap::new();
-    for i in a_from..a_to {
+    for (i, line) in a.iter().enumerate().take(a_to).skip(a_from) {
         let mut now: HashMap<usize, usize> = HashMap::new();
-        for &j in places.get(a[i]).into_iter().flatten() {
+        for &j in places.get(line).into_iter().flatten() {
             if j < b_from {
                 continue;
             }

@@ -281,7 +281,8 @@ mod tests {
 
     #[test]
     fn what_does_not_fit_is_refused() {
-        let table: [(fn(&mut AuditOptions), &str); 6] = [
+        type Spoil = fn(&mut AuditOptions);
+        let table: [(Spoil, &str); 6] = [
             (|o| o.audit_log_mode = "later".to_owned(), "invalid audit log mode later"),
             (|o| o.audit_log_format = "xml".to_owned(), "invalid audit log format xml"),
             (|o| o.audit_webhook_batch_max_size = 0, "webhook max batch size 0"),

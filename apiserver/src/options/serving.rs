@@ -100,7 +100,8 @@ mod tests {
 
     #[test]
     fn what_does_not_fit_is_refused() {
-        let table: [(fn(&mut ServingOptions), &str); 8] = [
+        type Spoil = fn(&mut ServingOptions);
+        let table: [(Spoil, &str); 8] = [
             (|o| o.tls_cipher_suites = vec!["TLS_NONE".to_owned()], "TLS_NONE"),
             (|o| o.tls_sni_cert_key = vec!["one.crt".to_owned()], "expected comma separated certificate and key file"),
             (|o| o.goaway_chance = 0.5, "greater than 0.02"),

@@ -183,13 +183,13 @@ async fn nobody_gives_what_they_lack_on_any_way_to_write() {
     const JSON: &str = "application/json";
     let lacks = "is attempting to grant RBAC permissions not currently held:\n{APIGroups:[\"\"], Resources:[\"secrets\"], Verbs:[\"get\"]}";
 
-    eve("POST", &roles, JSON, &role("ok", &[less.clone()])).await.is(201);
-    let answer = eve("POST", &roles, JSON, &role("more", &[more.clone()])).await.is(403);
+    eve("POST", &roles, JSON, &role("ok", std::slice::from_ref(&less))).await.is(201);
+    let answer = eve("POST", &roles, JSON, &role("more", std::slice::from_ref(&more))).await.is(403);
     assert!(answer.message().ends_with(lacks), "{}", answer.message());
     for (method, path, kind, body) in [
-        ("PUT", format!("{roles}/ok"), JSON, role("ok", &[more.clone()])),
+        ("PUT", format!("{roles}/ok"), JSON, role("ok", std::slice::from_ref(&more))),
         // PUT creates what is absent.
-        ("PUT", format!("{roles}/new"), JSON, role("new", &[more.clone()])),
+        ("PUT", format!("{roles}/new"), JSON, role("new", std::slice::from_ref(&more))),
         ("PATCH", format!("{roles}/ok"), MERGE, json!({"rules": [more]})),
         ("PATCH", format!("{roles}/ok"), "application/strategic-merge-patch+json", json!({"rules": [more]})),
         (
@@ -210,13 +210,13 @@ async fn nobody_gives_what_they_lack_on_any_way_to_write() {
             "application/apply-patch+yaml",
             json!({"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "Role", "metadata": {"name": "applied"}, "rules": [more]}),
         ),
-        ("POST", format!("{roles}?dryRun=All"), JSON, role("dry", &[more.clone()])),
+        ("POST", format!("{roles}?dryRun=All"), JSON, role("dry", std::slice::from_ref(&more))),
     ] {
         let answer = eve(method, &path, kind, &body).await.is(403);
         assert!(answer.message().ends_with(lacks), "{method} {path} {kind}: {}", answer.message());
     }
     // A stored role that holds more may be finalized, and nothing else; what the body says of the old one is nothing.
-    server.post(&roles, &role("strong", &[more.clone()])).await.is(201);
+    server.post(&roles, &role("strong", std::slice::from_ref(&more))).await.is(201);
     let finalizers = json!({"metadata": {"finalizers": ["example.com/x"]}});
     eve("PATCH", &format!("{roles}/strong"), MERGE, &finalizers).await.is(200);
     let mut stored = server.get(&format!("{roles}/strong")).await.is(200).json();
@@ -248,8 +248,8 @@ async fn nobody_gives_what_they_lack_on_any_way_to_write() {
     grant_in(&server, "default", "extra", &[named("escalate", "roles", "free"), named("bind", "roles", "strong")])
         .await;
     server.post(&bindings, &binding("extra-eve", "Role", "extra", "eve")).await.is(201);
-    eve("PUT", &format!("{roles}/free"), JSON, &role("free", &[more.clone()])).await.is(200);
-    eve("PUT", &format!("{roles}/ok"), JSON, &role("ok", &[more.clone()])).await.is(403);
+    eve("PUT", &format!("{roles}/free"), JSON, &role("free", std::slice::from_ref(&more))).await.is(200);
+    eve("PUT", &format!("{roles}/ok"), JSON, &role("ok", std::slice::from_ref(&more))).await.is(403);
     eve("POST", &bindings, JSON, &binding("strong", "Role", "strong", "x")).await.is(201);
     eve("POST", &bindings, JSON, &binding("admin", "ClusterRole", "cluster-admin", "x")).await.is(403);
 }

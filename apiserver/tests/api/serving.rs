@@ -157,7 +157,7 @@ async fn headers_beyond_the_limit_are_431() {
     assert_eq!(sender.send_request(request()).await.unwrap().status(), 431);
 
     let stream = connect(&pki, running.address, "localhost", BOTH, b"h2").await.unwrap();
-    let mut builder = hyper::client::conn::http2::Builder::new(TokioExecutor::new());
+    let builder = hyper::client::conn::http2::Builder::new(TokioExecutor::new());
     let (mut sender, connection) = builder.handshake(TokioIo::new(stream)).await.unwrap();
     tokio::spawn(connection);
     match sender.send_request(request()).await {

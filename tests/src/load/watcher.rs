@@ -12,7 +12,7 @@ use kube::ResourceExt;
 use kube::api::{Api, WatchEvent, WatchParams};
 use tokio::sync::watch;
 
-use super::ledger::{Ledger, revision_of, value_of};
+use super::ledger::{Ledger, is_published, revision_of, value_of};
 use crate::wait::PATIENCE;
 
 /// A stream that says nothing for this long is opened again: its server may have gone without a word.
@@ -77,6 +77,9 @@ pub(super) async fn run(
             let name = object.name_any();
             ensure!(revision > last, "watcher {index}: {name} at {revision} came after {last}");
             last = revision;
+            if is_published(&name) {
+                continue;
+            }
             let entry = seen.entry(name.clone()).or_default();
             match event {
                 WatchEvent::Added(_) => {

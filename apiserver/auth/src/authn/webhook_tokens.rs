@@ -34,8 +34,11 @@ pub struct WebhookTokens {
     /// How long answers count, those that refuse too. Zero: not at all.
     ttl: Duration,
     backoff: Backoff,
-    answers: Mutex<HashMap<(String, Vec<String>), (Instant, Answer)>>,
+    answers: Mutex<HashMap<Question, (Instant, Answer)>>,
 }
+
+/// A token, and the audiences that it was asked about with.
+type Question = (String, Vec<String>);
 
 /// What the webhook said: a user, or that the token is not known, perhaps with a reason.
 #[derive(Clone)]

@@ -18,7 +18,7 @@ pub struct SigningKey {
 
 enum Material {
     Rsa(Box<RsaKeyPair>),
-    Ec(EcdsaKeyPair),
+    Ec(Box<EcdsaKeyPair>),
     P521(Box<p521::ecdsa::SigningKey>),
 }
 
@@ -97,7 +97,7 @@ impl SigningKey {
         let pair = EcdsaKeyPair::from_private_key_and_public_key(algorithm, secret, point, &random)
             .map_err(|e| KeyError::Unusable(format!("EC private key: {e}")))?;
         let public = PublicKey::ec(curve, pair.public_key().as_ref())?;
-        Ok(SigningKey { public, material: Material::Ec(pair), random })
+        Ok(SigningKey { public, material: Material::Ec(Box::new(pair)), random })
     }
 
     pub fn public(&self) -> &PublicKey {

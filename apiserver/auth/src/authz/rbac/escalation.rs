@@ -112,7 +112,7 @@ mod tests {
         assert_eq!(confirm(&user, &own, &[], &rules(&[])), Ok(()));
         let numbered = |n: usize| (0..n).map(|i| i.to_string()).collect::<Vec<_>>();
         let large = json!({"verbs": numbered(1000), "apiGroups": numbered(1000), "resources": numbered(1000)});
-        assert_eq!(missing(&own, &rules(&[large.clone()])).len(), 1);
+        assert_eq!(missing(&own, &rules(std::slice::from_ref(&large))).len(), 1);
         assert_eq!(missing(&everything(), &rules(&[large])).len(), 0);
         // A rule with no resources has no parts: there is nothing to give.
         assert_eq!(confirm(&user, &own, &[], &rules(&[json!({"verbs": ["get"], "apiGroups": ["x"]})])), Ok(()));

@@ -81,12 +81,15 @@ type Bindings = BTreeMap<Box<str>, (Arc<Binding>, usize)>;
 /// The bindings of one scope (the cluster, or a namespace) by subject. A service account is found by its user name.
 #[derive(Default)]
 struct Scope {
-    users: HashMap<Box<str>, Bindings>,
-    groups: HashMap<Box<str>, Bindings>,
+    users: BySubject,
+    groups: BySubject,
 }
 
+/// Bindings by the name of a user or group.
+type BySubject = HashMap<Box<str>, Bindings>;
+
 impl Scope {
-    fn place(&mut self, subject: &Subject) -> Option<(&mut HashMap<Box<str>, Bindings>, Box<str>)> {
+    fn place(&mut self, subject: &Subject) -> Option<(&mut BySubject, Box<str>)> {
         match subject {
             Subject::User(name) => Some((&mut self.users, name.clone())),
             Subject::Group(name) => Some((&mut self.groups, name.clone())),

@@ -198,7 +198,7 @@ fn validations_and_annotations(policy: &Value, scope: &Scope, path: &Path, error
     }
     let list = path.child("auditAnnotations");
     if annotations.len() > ANNOTATIONS_MAX {
-        errors.push(FieldError::too_many(&list, annotations.len(), ANNOTATIONS_MAX));
+        errors.push(FieldError::too_many(list, annotations.len(), ANNOTATIONS_MAX));
     }
     for (i, annotation) in annotations.iter().enumerate() {
         let path = list.index(i);

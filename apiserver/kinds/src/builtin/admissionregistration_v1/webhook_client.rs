@@ -37,7 +37,7 @@ fn validate_url(url: &str, path: Path, errors: &mut Errors) {
         None => (None, authority),
     };
     let mut complain = |value: &str, detail: &str| errors.push(FieldError::invalid(path, &value.into(), detail));
-    if scheme.to_ascii_lowercase() != "https" {
+    if !scheme.eq_ignore_ascii_case("https") {
         complain(scheme, &format!("'https' is the only allowed URL scheme{FORM}"));
     }
     if host.is_empty() {

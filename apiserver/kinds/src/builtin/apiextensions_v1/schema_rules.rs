@@ -165,10 +165,10 @@ fn list_of_type(schema: &Value, path: &Path, errors: &mut Errors) {
 fn keyed_list(item: &Value, keys: &[Value], path: &Path, errors: &mut Errors) {
     let (at, of_items) = (path.child(LIST_KEYS), path.child("items"));
     if keys.is_empty() {
-        errors.push(FieldError::required(&at, "must not be empty if x-kubernetes-list-type is map"));
+        errors.push(FieldError::required(at, "must not be empty if x-kubernetes-list-type is map"));
     }
     if item.is_null() {
-        errors.push(FieldError::required(&of_items, "must have a schema if x-kubernetes-list-type is map"));
+        errors.push(FieldError::required(of_items, "must have a schema if x-kubernetes-list-type is map"));
         return;
     }
     if text(item, "type") != "object" {
@@ -181,7 +181,7 @@ fn keyed_list(item: &Value, keys: &[Value], path: &Path, errors: &mut Errors) {
     for (i, key) in keys.iter().enumerate() {
         let name = key.as_str().unwrap_or("");
         match properties.get(name) {
-            None => errors.push(FieldError::invalid(&at, &shown, "entries must all be names of item properties")),
+            None => errors.push(FieldError::invalid(at, &shown, "entries must all be names of item properties")),
             Some(property) if matches!(text(property, "type"), "object" | "array") => {
                 let detail = "must be a scalar type if parent array's x-kubernetes-list-type is map";
                 let at = of_properties.key(name);
@@ -190,7 +190,7 @@ fn keyed_list(item: &Value, keys: &[Value], path: &Path, errors: &mut Errors) {
             Some(_) => {}
         }
         if keys[..i].contains(key) {
-            errors.push(FieldError::invalid(&at, &shown, "must not contain duplicate entries"));
+            errors.push(FieldError::invalid(at, &shown, "must not contain duplicate entries"));
         }
     }
     for key in keys {
@@ -264,7 +264,7 @@ fn structural(schema: &Value, level: Level, path: &Path, errors: &mut Errors) {
     if embedded && !flag(schema, PRESERVE) && !is_set(schema, "properties") {
         let detail = "must not be empty if x-kubernetes-embedded-resource is true without \
                       x-kubernetes-preserve-unknown-fields";
-        errors.push(FieldError::required(&properties, detail));
+        errors.push(FieldError::required(properties, detail));
     }
     if embedded || level == Level::Root {
         of_every_object(get(schema, "properties"), &properties, errors);

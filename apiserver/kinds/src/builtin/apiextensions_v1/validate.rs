@@ -96,11 +96,11 @@ fn spec(crd: &Value, errors: &mut Errors) {
     };
     let name = |version: &Value| text(version, "name").to_owned();
     if list.iter().enumerate().any(|(i, version)| list[..i].iter().any(|earlier| name(earlier) == name(version))) {
-        errors.push(FieldError::invalid_shown(&of_versions, &shown(), "must contain unique version names"));
+        errors.push(FieldError::invalid_shown(of_versions, &shown(), "must contain unique version names"));
     }
     if list.iter().filter(|version| flag(version, "storage")).count() != 1 {
         let detail = "must have exactly one version marked as storage version";
-        errors.push(FieldError::invalid_shown(&of_versions, &shown(), detail));
+        errors.push(FieldError::invalid_shown(of_versions, &shown(), detail));
     }
     if let Some(first) = list.first().filter(|first| is_set(first, "name")) {
         invalid_joined(text(first, "name"), path.child("version"), errors);
@@ -248,20 +248,20 @@ fn conversion(conversion: &Value, path: &Path, errors: &mut Errors) {
     if text(conversion, "strategy") != "Webhook" {
         let detail = "should not be set when strategy is not set to Webhook";
         if client.is_object() {
-            errors.push(FieldError::forbidden(&of_client, detail));
+            errors.push(FieldError::forbidden(of_client, detail));
         }
         if !none {
-            errors.push(FieldError::forbidden(&of_versions, detail));
+            errors.push(FieldError::forbidden(of_versions, detail));
         }
         return;
     }
     if client.is_object() {
         webhook_client::validate(client, &of_client, errors);
     } else {
-        errors.push(FieldError::required(&of_client, "required when strategy is set to Webhook"));
+        errors.push(FieldError::required(of_client, "required when strategy is set to Webhook"));
     }
     if none {
-        errors.push(FieldError::required(&of_versions, ""));
+        errors.push(FieldError::required(of_versions, ""));
     } else {
         webhook_client::validate_review_versions(versions, &of_versions, errors);
     }
@@ -307,14 +307,14 @@ fn stored_versions(crd: &Value, errors: &mut Errors) {
     let path = Path::new("status");
     let path = path.child("storedVersions");
     if stored.is_empty() {
-        errors.push(FieldError::invalid_shown(&path, "null", "must have at least one stored version"));
+        errors.push(FieldError::invalid_shown(path, "null", "must have at least one stored version"));
         return;
     }
     let versions = items(crd, "spec.versions");
     for version in versions.iter().filter(|v| flag(v, "storage") && !stored.contains(get(v, "name"))) {
         let name = text(version, "name");
         let detail = format!("must have the storage version {name}");
-        errors.push(FieldError::invalid_shown(&path, &get(crd, "status.storedVersions").to_string(), &detail));
+        errors.push(FieldError::invalid_shown(path, &get(crd, "status.storedVersions").to_string(), &detail));
     }
     for (i, name) in stored.iter().enumerate().filter(|(_, name)| !versions.iter().any(|v| get(v, "name") == *name)) {
         errors.push(FieldError::invalid(path.index(i), name, "must appear in spec.versions"));

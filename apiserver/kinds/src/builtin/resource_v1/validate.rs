@@ -323,18 +323,18 @@ pub fn claim_status(new: &Value, old: &Value) -> Errors {
     });
     let allocation = get(status, "allocation");
     if !reserved.is_empty() && !allocation.is_object() {
-        errors.push(FieldError::forbidden(&at, "may not be specified when `allocated` is not set"));
+        errors.push(FieldError::forbidden(at, "may not be specified when `allocated` is not set"));
     } else if is_set(new, "metadata.deletionTimestamp")
         && reserved.iter().any(|consumer| !items(old, "status.reservedFor").contains(consumer))
     {
         let detail = "new entries may not be added while `deallocationRequested` or `deletionTimestamp` are set";
-        errors.push(FieldError::forbidden(&at, detail));
+        errors.push(FieldError::forbidden(at, detail));
     }
     let before = get(old, "status.allocation");
     let at = path.child("allocation");
     if before.is_object() && allocation.is_object() {
         if !equal(allocation, before) {
-            errors.push(FieldError::invalid(&at, allocation, "field is immutable"));
+            errors.push(FieldError::invalid(at, allocation, "field is immutable"));
         }
         return errors;
     }
